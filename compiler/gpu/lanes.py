@@ -107,7 +107,8 @@ class Lanes(Emitter, ABC):
         if op == "any":
             return self.any(x)
         if op == "table":
-            return self.shuffle("idx", self.tables[args[1:]], self.ref(x))
+            lane = self.ref(x) if x.dtype.bits == 32 else self.let(f"trunc {self.typed(x)} to i32")
+            return self.shuffle("idx", self.tables[args[1:]], lane)
         if op == "splat":
             return self.ref(x)
         if op in ("lo", "hi"):

@@ -220,8 +220,8 @@ INSTRUCTIONS: dict[str, int] = {
 # shuffle(x, k): lane l is lane l xor k of x.
 # The literals n, d and k are of type i32.
 # any: whether one of the lanes is true.
-# table(n, e0, ..., e15): lane l is the element numbered by the last four bits of lane l of n: u32. The
-# elements are literals of one lane, of a type of 32 bits.
+# table(n, e0, ..., e15): lane l is the element numbered by the last four bits of lane l of n. The elements
+# are literals of one lane, of a type of 32 bits, n is u32; or of 64 bits, n is u64.
 SHAPED = (
     "cast", "bitcast", "splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle",
     "any", "table",

@@ -18,8 +18,9 @@ from .errors import erf, erfc, erfinv
 from .exponential import cosh, exp, exp2, exp_term, expm1, sigmoid, sinh, tanh
 from .gamma import digamma, lgamma, trigamma
 from .logarithm import arccosh, arcsinh, arctanh, log, log1p, log2, log10
-from .power import cbrt, power
+from .power import power
 from .random import threefry
+from .table_cbrt import cbrt
 from .trigonometric import cos, sin, tan
 
 __all__ = [

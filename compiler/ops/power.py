@@ -1,5 +1,4 @@
-"""x**y and the cube root, as loop instructions. x**y is e**(y log|x|) with the logarithm to twice the
-precision, and a sign."""
+"""x**y, as loop instructions: e**(y log|x|) with the logarithm to twice the precision, and a sign."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ from collections.abc import Callable
 
 from ..ir.loop import Builder, Operand, Value
 from . import steps as st
-from . import table_cbrt, table_power
+from . import table_power
 from .exponential import exp_range, exp_tail, reduced
 from .logarithm import add_multiple
 
@@ -117,40 +116,3 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     rest = b.op("add", b.op("fma", two, s_rest, rest), term_rest)
     result = b.op("add", total, term)
     return result, b.op("add", rest, b.op("sub", term, b.op("sub", result, total)))
-
-
-# m**(-1/3) in powers of m - 1, sqrt(1/2) <= m <= sqrt(2): 2**-22.8
-_START = st.hexes(
-    "0x1.fffffe2f107afp-1 -0x1.55561c79af96dp-2 0x1.c724e85def507p-3 -0x1.6179bd2490046p-3"
-    " 0x1.252b1ef8ac48cp-3 -0x1.0943114e56a86p-3 0x1.050ee70e396a9p-3 -0x1.4fa1f0978a7e2p-4"
-)
-_TERMS = (1 / 3, 2 / 9, 14 / 81)  # (1 - e)**(-1/3) - 1 in powers of e, from e on
-
-
-@st.of_f32(table_cbrt.cbrt)
-@st.of_f64
-def cbrt(b: Builder, x: Operand) -> Operand:
-    """The cube root: x = 2**(3 q) c, y near c**(-1/3), t near c y**2, and t + (c - t**3) y**2 / 3. Zeros,
-    infinities and NaN stay."""
-    a, form = b.op("abs", x), st.F64
-    f, k = st.split(b, a, form, denormals=True)
-    shifter = b.imm(form.shifter, x)
-    q = b.op("sub", b.op("fma", k, b.imm(1 / 3, x), shifter), shifter)
-    over = b.op("fma", q, b.imm(-3.0, x), k)  # -1, 0 or 1
-    c = b.op("mul", b.op("add", f, b.imm(1.0, x)), st.power_of_two(b, over, form))
-    near = b.imm(1.0, x)
-    down = b.op("select", b.op("gt", over, b.imm(0.0, x)), b.imm(2.0 ** (-1 / 3), x), near)
-    down = b.op("select", b.op("lt", over, b.imm(0.0, x)), b.imm(2.0 ** (1 / 3), x), down)
-    y = b.op("mul", st.horner(b, f, _START), down)
-    square = b.op("mul", y, y)
-    e = b.op("fma", b.op("neg", b.op("mul", c, y)), square, near)
-    y = b.op("fma", b.op("mul", y, e), st.horner(b, e, _TERMS), y)
-    square = b.op("mul", y, y)
-    t = b.op("mul", c, square)
-    t2, t2_rest = st.product(b, t, t)
-    t3, t3_rest = st.product(b, t2, t)
-    left = b.op("sub", b.op("sub", c, t3), b.op("fma", t2_rest, t, t3_rest))
-    root = b.op("fma", left, b.op("mul", square, b.imm(1 / 3, x)), t)
-    root = st.with_sign(b, b.op("mul", root, st.power_of_two(b, q, form)), st.sign_of(b, x, form), form)
-    usual = b.op("and", b.op("gt", a, b.imm(0.0, x)), b.op("lt", a, b.imm(math.inf, x)))
-    return b.op("select", usual, root, x)

@@ -59,6 +59,11 @@ class Format:
         return 1 << (self.dtype.bits - 1)
 
     @property
+    def inf(self) -> int:
+        """The bits of inf."""
+        return 2 * self.bias + 1 << self.fraction
+
+    @property
     def half(self) -> float:
         """Numbers below this have squares that do not count beside 1."""
         return math.ldexp(1.0, -(self.fraction // 2 + 2))
@@ -80,6 +85,12 @@ F64 = Format(
     ln2=float.fromhex("0x1.62e42fefa39efp-1"), ln2_rest=float.fromhex("0x1.abc9e3b39803fp-56"),
 )  # fmt: skip
 FORMATS = {f32: F32, f64: F64}
+
+
+def form_of(x: Operand) -> Format:
+    return FORMATS[x.dtype]
+
+
 HALF, LEAST = (F32.half, F64.half), (F32.least, F64.least)
 
 
@@ -346,8 +357,14 @@ def scaled_sum(b: Builder, x: Operand, rest: Operand, k: Operand, form: Format) 
 
 
 def element(b: Builder, number: Operand, elements: tuple[float, ...]) -> Value:
-    """The element of a table of float32 by the lowest four bits of an unsigned number."""
-    return b.op("table", number, *(Imm(value, f32) for value in elements), dtype=f32)
+    """The element of a table of floats by the lowest four bits of an unsigned number, of as many bits."""
+    dtype = f32 if number.dtype is u32 else f64
+    return b.op("table", number, *(Imm(value, dtype) for value in elements), dtype=dtype)
+
+
+def bits_of(b: Builder, number: Operand, elements: tuple[int, ...]) -> Value:
+    """The same of a table of bits."""
+    return b.op("table", number, *(Imm(bits, number.dtype) for bits in elements), dtype=number.dtype)
 
 
 # --- what few lanes need -------------------------------------------------------------------------
@@ -366,3 +383,10 @@ def where_any(
             b.op("select", need, new, old) for new, old in zip(found, body.carried, strict=True)
         )
     return body.results
+
+
+def where(b: Builder, need: Value, value: Operand, compute: Callable[[], tuple[Operand]]) -> Value:
+    """The same of one value."""
+    (result,) = where_any(b, need, (value,), compute)
+    assert isinstance(result, Value)
+    return result

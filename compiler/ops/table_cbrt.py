@@ -1,4 +1,4 @@
-"""The cube root of float32 by tables, as loop instructions.
+"""The cube root by tables, as loop instructions.
 
     x = 2**k m, 1 <= m < 2;  r = m d - 1, -1/32 <= r <= 1/16, by the d of the sixteenth in which m is
     k = 3 q + o, o = -1, 0 or 1
@@ -10,63 +10,108 @@ last factor is 1 + r P(r), at most 1.021. So what is added to a rounded number i
 
 from __future__ import annotations
 
+from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
+from ..ir.types import DType, f32, f64
 from . import steps as st
-from .table_log import LN
+from .table_log import SIXTEENTHS
 
-# d**(-1/3), and the rest
-_ROOTS = st.hexes(
-    "0x1p+0 0x1.059124p+0 0x1.0ba6eep+0 0x1.0eea9cp+0 0x1.15f4d4p+0 0x1.19c3b4p+0 0x1.1dca4cp+0 0x1.220e6ep+0"
-    " 0x1.2696d8p+0 0x1.2b6b5ep+0 0x1.2df4fep+0 0x1.334d6ep+0 0x1.361f36p+0 0x1.390c3ap+0 0x1.3c1656p+0"
-    " 0x1.428a30p+0"
-)
-_ROOTS_REST = st.hexes(
-    "0 -0x1.62b3dcp-27 0x1.7e6ab6p-26 0x1.bf24bep-27 0x1.1189cap-26 -0x1.c5a296p-26 -0x1.b90b62p-25"
-    " -0x1.4c5740p-27 -0x1.dabb88p-26 0x1.bed6aap-25 -0x1.660108p-25 0x1.20ab4cp-25 -0x1.af7480p-27"
-    " 0x1.80b718p-26 0x1.403482p-26 -0x1.9ca35ep-26"
-)
-# 2**((o - 127) / 3 - 2/3 + 1/3) for o = 0, 1 and, last, -1, as the exponent in the bits of x is k + 127
-_THIRDS = (*st.hexes("0x1.965feap-43 0x1p-42"), *[0.0] * 13, float.fromhex("0x1.428a30p-43"))
-_THIRDS_REST = (float.fromhex("0x1.4f5b90p-69"), *[0.0] * 14, float.fromhex("-0x1.9ca35ep-69"))
-# ((1 + r)**(1/3) - 1) / r: of the root 2**-30.7
-_ROOT = st.hexes("0x1.555556p-2 -0x1.c71e7ap-4 0x1.f9b954p-5 -0x1.3faedep-5")
+
+@data
+class _Root:
+    """What a format needs."""
+
+    roots: tuple[float, ...]  # d**(-1/3), and what rounding it lost
+    roots_rest: tuple[float, ...]
+    thirds: tuple[float, ...]  # 2**((o - bias) / 3) for o = 0, 1 and -1: the exponent's bits are k + bias
+    thirds_rest: tuple[float, ...]
+    root: tuple[float, ...]  # ((1 + r)**(1/3) - 1) / r, lowest coefficients first
+
+    @staticmethod
+    def by_thirds(zero: float, one: float, minus: float) -> tuple[float, ...]:
+        return zero, one, *[0.0] * 13, minus
+
+
+# of the root 2**-30.7 and 2**-57.8
+_ROOT = {
+    f32: _Root(
+        roots=st.hexes(
+            "0x1p+0 0x1.059124p+0 0x1.0ba6eep+0 0x1.0eea9cp+0 0x1.15f4d4p+0 0x1.19c3b4p+0 0x1.1dca4cp+0"
+            " 0x1.220e6ep+0 0x1.2696d8p+0 0x1.2b6b5ep+0 0x1.2df4fep+0 0x1.334d6ep+0 0x1.361f36p+0"
+            " 0x1.390c3ap+0 0x1.3c1656p+0 0x1.428a30p+0"
+        ),
+        roots_rest=st.hexes(
+            "0 -0x1.62b3dcp-27 0x1.7e6ab6p-26 0x1.bf24bep-27 0x1.1189cap-26 -0x1.c5a296p-26 -0x1.b90b62p-25"
+            " -0x1.4c5740p-27 -0x1.dabb88p-26 0x1.bed6aap-25 -0x1.660108p-25 0x1.20ab4cp-25 -0x1.af7480p-27"
+            " 0x1.80b718p-26 0x1.403482p-26 -0x1.9ca35ep-26"
+        ),
+        thirds=_Root.by_thirds(*st.hexes("0x1.965feap-43 0x1p-42 0x1.428a30p-43")),
+        thirds_rest=_Root.by_thirds(*st.hexes("0x1.4f5b90p-69 0 -0x1.9ca35ep-69")),
+        root=st.hexes("0x1.555556p-2 -0x1.c71e7ap-4 0x1.f9b954p-5 -0x1.3faedep-5"),
+    ),
+    f64: _Root(
+        roots=st.hexes(
+            "0x1p+0 0x1.059123d3a9848p+0 0x1.0ba6ee5f9aad4p+0 0x1.0eea9c37e497ep+0 0x1.15f4d44462724p+0"
+            " 0x1.19c3b38e975a8p+0 0x1.1dca4b237a4f7p+0 0x1.220e6dd67518p+0 0x1.2696d789511e2p+0"
+            " 0x1.2b6b5edf6b54ap+0 0x1.2df4fd4cff7c3p+0 0x1.334d6e9055a5fp+0 0x1.361f35ca116ffp+0"
+            " 0x1.390c3a602dc6p+0 0x1.3c1656500d20ap+0 0x1.428a2f98d728bp+0"
+        ),
+        roots_rest=st.hexes(
+            "0 0x1.70e4a1da627b9p-56 0x1.dcc718f7857e5p-55 -0x1.4e29bbbb8ca06p-54 0x1.c8a63e1b9ed52p-54"
+            " -0x1.6b70b4d3bd257p-56 -0x1.8862ffaafa639p-56 0x1.30b0a26a8bb5cp-54 0x1.c878d82dd7aep-54"
+            " -0x1.623da69e513d4p-54 0x1.1a59578fd6c19p-56 0x1.d13a2e44e03dcp-58 0x1.34f1f2588cb24p-54"
+            " -0x1.808fba9c55ce2p-56 0x1.05e638bb98078p-56 -0x1.ddc22548ea41ep-56"
+        ),
+        thirds=_Root.by_thirds(*st.hexes("0x1p-341 0x1.428a2f98d728bp-341 0x1.965fea53d6e3dp-342")),
+        thirds_rest=_Root.by_thirds(*st.hexes("0 -0x1.ddc22548ea41ep-397 -0x1.f53e999952f09p-396")),
+        root=st.hexes(
+            "0x1.5555555555548p-2 -0x1.c71c71c71c6e5p-4 0x1.f9add3c160ed8p-5 -0x1.511e8d2d61cdcp-5"
+            " 0x1.ee710c02c8239p-6 -0x1.8090a8e47c8c2p-6 0x1.37623874dae4ap-6 -0x1.040405d3feafp-6"
+            " 0x1.9a39a58543b29p-7"
+        ),
+    ),
+}
 
 
 def _root(b: Builder, x: Operand) -> Value:
     """Of a positive normal number."""
-    bits = st.as_bits(b, x, st.F32)
-    number = b.op("shr", bits, b.imm(st.F32.fraction - 4, bits))
-    fraction = b.op("and", bits, b.imm((1 << st.F32.fraction) - 1, bits))
-    m = st.as_float(b, b.op("or", fraction, b.imm(st.F32.bias << st.F32.fraction, bits)), st.F32)
-    shifter = b.imm(st.F32.shifter, x)
-    exponent = b.op("shr", bits, b.imm(st.F32.fraction, bits))
-    k = st.as_float(b, b.op("or", exponent, b.imm(0x4B400000, exponent)), st.F32)  # plus the shifter
+    form, p = st.form_of(x), _ROOT[x.dtype]
+    bits = st.as_bits(b, x, form)
+    number = b.op("shr", bits, b.imm(form.fraction - 4, bits))
+    fraction = b.op("and", bits, b.imm((1 << form.fraction) - 1, bits))
+    m = st.as_float(b, b.op("or", fraction, b.imm(form.bias << form.fraction, bits)), form)
+    shifter = b.imm(form.shifter, x)
+    exponent = b.op("shr", bits, b.imm(form.fraction, bits))
+    placed = b.imm((2 * (form.bias + form.fraction) + 1) << (form.fraction - 1), exponent)  # the shifter
+    k = st.as_float(b, b.op("or", exponent, placed), form)
     shifted = b.op("fma", b.op("sub", k, shifter), b.imm(1 / 3, x), shifter)
-    thirds = st.as_bits(b, b.op("fma", b.op("sub", shifted, shifter), b.imm(-3.0, x), k), st.F32)
-    r = b.op("fma", m, st.element(b, number, LN.d), b.imm(-1.0, x))
-    first, second = st.element(b, number, _ROOTS), st.element(b, thirds, _THIRDS)
+    thirds = st.as_bits(b, b.op("fma", b.op("sub", shifted, shifter), b.imm(-3.0, x), k), form)
+    r = b.op("fma", m, st.element(b, number, SIXTEENTHS), b.imm(-1.0, x))
+    first, second = st.element(b, number, p.roots), st.element(b, thirds, p.thirds)
     total, rest = st.product(b, first, second)
-    rest = b.op("fma", first, st.element(b, thirds, _THIRDS_REST), rest)
-    rest = b.op("fma", st.element(b, number, _ROOTS_REST), second, rest)
-    root = b.op("add", total, b.op("fma", b.op("mul", total, r), st.horner(b, r, _ROOT), rest))
-    places = st.as_bits(b, shifted, st.F32)
-    up = b.op("shl", places, b.imm(st.F32.fraction, places))
-    return st.as_float(b, b.op("add", st.as_bits(b, root, st.F32), up), st.F32)
+    rest = b.op("fma", first, st.element(b, thirds, p.thirds_rest), rest)
+    rest = b.op("fma", st.element(b, number, p.roots_rest), second, rest)
+    root = b.op("add", total, b.op("fma", b.op("mul", total, r), st.horner(b, r, p.root), rest))
+    places = st.as_bits(b, shifted, form)
+    up = b.op("shl", places, b.imm(form.fraction, places))
+    return st.as_float(b, b.op("add", st.as_bits(b, root, form), up), form)
 
 
-def cbrt(b: Builder, x: Operand) -> Value:
+def cbrt(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Value:
     """Zeros, infinities and NaN stay."""
+    (x,) = args
+    form = st.form_of(x)
     a = b.op("abs", x)
-    bits = st.as_bits(b, a, st.F32)
-    least, inf = b.imm(1 << st.F32.fraction, bits), b.imm(0xFF << st.F32.fraction, bits)
+    bits = st.as_bits(b, a, form)
+    least, inf = b.imm(1 << form.fraction, bits), b.imm(form.inf, bits)
     rare = b.op("ge", b.op("sub", bits, least), b.op("sub", inf, least))
 
     def slowly() -> tuple[Operand]:
-        tiny = b.op("lt", bits, least)
-        root = _root(b, b.op("select", tiny, st.lifted(b, a, st.F32), a))
-        root = b.op("select", tiny, b.op("mul", root, b.imm(2.0 ** -(st.F32.lift // 3), x)), root)
+        tiny, more = b.op("lt", bits, least), -form.lift % 3  # octaves to a multiple of three
+        lifted = b.op("mul", st.lifted(b, a, form), b.imm(2.0**more, x))
+        root = _root(b, b.op("select", tiny, lifted, a))
+        root = b.op("select", tiny, b.op("mul", root, b.imm(2.0 ** -((form.lift + more) // 3), x)), root)
         usual = b.op("and", b.op("gt", a, b.imm(0.0, x)), b.op("lt", bits, inf))
         return (b.op("select", usual, root, a),)
 
-    (root,) = st.where_any(b, rare, (_root(b, a),), slowly)
-    return st.with_sign(b, root, st.sign_of(b, x, st.F32), st.F32)
+    return st.with_sign(b, st.where(b, rare, _root(b, a), slowly), st.sign_of(b, x, form), form)

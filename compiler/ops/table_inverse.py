@@ -1,4 +1,4 @@
-"""arcsinh, arccosh and arctanh of float32 by the table of logarithms, as loop instructions.
+"""arcsinh, arccosh and arctanh by the table of logarithms, as loop instructions.
 
     log(y + rest) = log(y) + rest / y:  y = |x| + sqrt(x**2 + 1), x + sqrt(x**2 - 1), (1 + |x|) / (1 - |x|)
 
@@ -11,16 +11,17 @@ from __future__ import annotations
 import math
 
 from ..ir.loop import Builder, Operand, Value
+from ..ir.types import f32, f64
 from . import steps as st
 from . import table_log
 
 _LESS = 0.2  # so what is between 1 and 1.5 is wrong by 1/25 at most
-_LARGE = 2.0**60  # from here on, it is log(2 x), and squares overflow
+_LARGE = {f32: 2.0**60, f64: 2.0**500}  # from here on, it is log(2 x), and squares overflow
 
 
 def _inverse(b: Builder, x: Operand, beside: Operand) -> Value:
     """About 1 / x of x >= 1, by 2 - x; that is the larger one near 1 alone."""
-    other = st.about_inverse(b, x, st.F32, _LESS)
+    other = st.about_inverse(b, x, st.form_of(x), _LESS)
     return b.op("select", b.op("gt", beside, other), beside, other)
 
 
@@ -43,9 +44,8 @@ def arcsinh(b: Builder, a: Operand) -> Operand:
     half = b.op("mul", _from_one(b, root), b.imm(0.5, a))
     rest = b.op("fma", left, half, rest)
     usual = table_log.log_of(b, y, b.op("mul", rest, _from_one(b, y)))
-    rare = b.op("not", b.op("le", a, b.imm(_LARGE, a)))
-    (result,) = st.where_any(b, rare, (usual,), lambda: (_twice(b, a),))
-    return result
+    rare = b.op("not", b.op("le", a, b.imm(_LARGE[a.dtype], a)))
+    return st.where(b, rare, usual, lambda: (_twice(b, a),))
 
 
 def arccosh(b: Builder, a: Operand) -> Operand:
@@ -56,15 +56,14 @@ def arccosh(b: Builder, a: Operand) -> Operand:
     root = b.op("sqrt", b.op("fma", beyond, beyond, twice))
     left = b.op("fma", beyond, beyond, b.op("fma", b.op("neg", root), root, twice))
     y, rest = st.fast_sum(b, a, root)
-    rest = b.op("fma", left, st.about_inverse(b, b.op("add", root, root), st.F32), rest)
+    rest = b.op("fma", left, st.about_inverse(b, b.op("add", root, root), st.form_of(a)), rest)
     usual = table_log.log_of(b, y, b.op("mul", rest, _from_one(b, y)))
-    inside = b.op("and", b.op("ge", a, one), b.op("le", a, b.imm(_LARGE, a)))
+    inside = b.op("and", b.op("ge", a, one), b.op("le", a, b.imm(_LARGE[a.dtype], a)))
 
     def slowly() -> tuple[Operand]:
         return (_twice(b, b.op("select", b.op("lt", a, one), b.imm(-1.0, a), a)),)
 
-    (result,) = st.where_any(b, b.op("not", inside), (usual,), slowly)
-    return result
+    return st.where(b, b.op("not", inside), usual, slowly)
 
 
 def arctanh(b: Builder, a: Operand) -> Operand:
@@ -80,5 +79,4 @@ def arctanh(b: Builder, a: Operand) -> Operand:
     def slowly() -> tuple[Operand]:
         return (b.op("select", b.op("eq", a, one), b.imm(math.inf, a), b.imm(math.nan, a)),)
 
-    (result,) = st.where_any(b, b.op("not", b.op("lt", a, one)), (usual,), slowly)
-    return result
+    return st.where(b, b.op("not", b.op("lt", a, one)), usual, slowly)

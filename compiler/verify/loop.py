@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from ..ir import loop as lp
 from ..ir.layout import can_be_defined
-from ..ir.types import DTYPES, DType, b1, i32, i64, u32
+from ..ir.types import DTYPES, DType, b1, i32, i64, u32, u64
 from ..text.lexer import MAX_DEPTH, fit, is_name
 from ..text.loop import KINDS, MAX_LANES, statement_text, type_text
 from .error import VerifyError
@@ -216,9 +216,10 @@ class _Check:
             case "any":
                 legal = args[0].dtype is b1 and (result.dtype, lanes) == (b1, 1)
             case "table":
-                numbered = (args[0].dtype, args[0].lanes) == (u32, lanes)
+                counted = {32: u32, 64: u64}.get(result.dtype.bits)
+                numbered = (args[0].dtype, args[0].lanes) == (counted, lanes)
                 told = all(isinstance(a, lp.Imm) and a.lanes == 1 for a in args[1:])
-                legal = numbered and told and args[1].dtype == result.dtype and result.dtype.bits == 32
+                legal = numbered and told and args[1].dtype == result.dtype
             case "cast":
                 legal = args[0].lanes == lanes and _converts(args[0].dtype, result.dtype)
             case "bitcast":

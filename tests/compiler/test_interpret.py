@@ -18,7 +18,7 @@ from lucid.compiler.interpret.kernel import interpret_kernel
 from lucid.compiler.interpret.loop import evaluate_instruction, interpret_func
 from lucid.compiler.ir.graph import Graph
 from lucid.compiler.ir.kernel import Kernel
-from lucid.compiler.ir.types import DTYPES, f32
+from lucid.compiler.ir.types import DTYPES, f32, f64
 from lucid.compiler.ops import REGISTRY, Op, Sample
 from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.compiler.text.loop import parse_func
@@ -369,11 +369,12 @@ def test_shaped_instructions() -> None:
     np.testing.assert_array_equal(evaluate_instruction("rem", (x[:2], x[:2] * 0 + 1), f32, 2), [0.5, -0.0])
     for some in (x > 1, x > 2):
         assert evaluate_instruction("any", (some,), DTYPES["b1"], 1).tolist() == [some.any()]
-    elements = tuple(np.array([n], np.float32) for n in range(100, 116))
-    numbers = np.array([0, 15, 16, 0xFFFFFFFE], np.uint32)
-    np.testing.assert_array_equal(
-        evaluate_instruction("table", (numbers, *elements), f32, 4), [100, 115, 100, 114]
-    )
+    for dtype, count in ((f32, "u32"), (f64, "u64")):
+        elements = tuple(np.array([n], dtype.np) for n in range(100, 116))
+        numbers = np.array([0, 15, 16, 0xFFFFFFFE], DTYPES[count].np)
+        np.testing.assert_array_equal(
+            evaluate_instruction("table", (numbers, *elements), dtype, 4), [100, 115, 100, 114]
+        )
 
 
 # --- functions -----------------------------------------------------------------------------------

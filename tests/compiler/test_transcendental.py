@@ -107,10 +107,10 @@ FOUND: dict[str, dict[str, float]] = {
         "erfinv": 0.723, "lgamma": 0.501, "digamma": 0.501, "trigamma": 0.501, "sigmoid": 0.545,
     },
     "float64": {
-        "cbrt": 0.510, "exp": 0.930, "exp2": 0.810, "expm1": 0.830, "log": 0.680, "log2": 0.710,
-        "log10": 0.630, "log1p": 0.710, "sin": 0.740, "cos": 0.740, "tan": 0.850, "arcsin": 0.640,
-        "arccos": 0.620, "arctan": 0.730, "sinh": 0.740, "cosh": 0.660, "tanh": 0.720, "arcsinh": 0.670,
-        "arccosh": 0.860, "arctanh": 0.660, "erf": 0.950, "erfc": 0.950, "arctan2": 0.780, "pow": 0.830,
+        "cbrt": 0.570, "exp": 0.930, "exp2": 0.810, "expm1": 0.830, "log": 0.550, "log2": 0.560,
+        "log10": 0.580, "log1p": 0.670, "sin": 0.740, "cos": 0.740, "tan": 0.850, "arcsin": 0.640,
+        "arccos": 0.620, "arctan": 0.730, "sinh": 0.740, "cosh": 0.660, "tanh": 0.720, "arcsinh": 0.850,
+        "arccosh": 0.660, "arctanh": 0.640, "erf": 0.950, "erfc": 0.950, "arctan2": 0.780, "pow": 0.830,
         "erfinv": 0.680, "lgamma": 0.820, "digamma": 0.950, "trigamma": 0.950, "sigmoid": 0.590,
     },
 }  # fmt: skip

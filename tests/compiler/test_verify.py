@@ -272,6 +272,7 @@ FUNC = "func f(x: f32[], k: i64[], n: int, s: f32)\n"
         ("%a: f32x4 = table i32x4(1)" + ", 1.0" * 16, "table cannot give f32x4 here"),
         ("%a: f32x4 = table u32x2(1)" + ", 1.0" * 16, "table cannot give f32x4 here"),
         ("%a: f64x4 = table u32x4(1)" + ", 1.0" * 16, "table cannot give f64x4 here"),
+        ("%a: f32x4 = table u64x4(1)" + ", 1.0" * 16, "table cannot give f32x4 here"),
         ("%a: f32 = table u32(1), %s" + ", 1.0" * 15, "table cannot give f32 here"),
         ("%s: f32 = neg %s", "`%s` is defined twice"),
         ("%end: f32 = neg %s", "`%end` is defined twice"),
