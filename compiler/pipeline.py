@@ -64,12 +64,25 @@ class Compiled:
     """
 
     def __init__(
-        self, written: Graph, graph: Graph, made: _Made, plan: Plan, times: tuple[tuple[str, float], ...]
+        self,
+        written: Graph,
+        graph: Graph,
+        outlined: Outline,
+        made: _Made,
+        plan: Plan,
+        times: tuple[tuple[str, float], ...],
     ) -> None:
         self._written, self._graph, self.times = written, graph, times
+        self._outlined, self._template = outlined, made.template
         self.plan = labelled(plan, written, made.picks)
         self.picks, self.codes = made.picks, made.codes
         self.passes, self.validation = made.passes, made.validation
+
+    def opened(self, numbers: Sequence[Node]) -> Plan:
+        """The plan with holes in the place of these scalars, whose values come with each call."""
+        plan = self._template.fill(self._outlined, {n: k for k, n in enumerate(numbers)})
+        assert plan is not None
+        return labelled(plan, self._written, self.picks)
 
     @once
     def written(self) -> Graph:
@@ -147,7 +160,7 @@ def compile_graph(
             with suppress(KeyError):  # another thread has just dropped it
                 _TEMPLATES.move_to_end(key)
             clock.lap("fill")
-            return _audited(Compiled(written, graph, made, plan, tuple(clock.laps)))
+            return _audited(Compiled(written, graph, outlined, made, plan, tuple(clock.laps)))
     vary = varying([made.template for made in known], outlined, literals)
 
     def passes(given: Graph, audit: ModuleType | None, vary: frozenset[int] = frozenset()) -> Stages:
@@ -157,7 +170,7 @@ def compile_graph(
     _TEMPLATES[key] = [made, *known][:TEMPLATES]
     while len(_TEMPLATES) > STRUCTURES:
         _TEMPLATES.popitem(last=False)
-    return _audited(Compiled(written, graph, made, plan, made.times))
+    return _audited(Compiled(written, graph, outlined, made, plan, made.times))
 
 
 def _generalise(

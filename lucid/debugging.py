@@ -24,9 +24,8 @@ def readers(wanted: str) -> tuple[str, ...]:
     return tuple(name for name in READERS if name in names)
 
 
-def with_lines(compiled: Compiled, target: Target, told: tuple[str, ...]) -> Plan:
-    """The plan of a compile, whose code has debug information."""
-    plan = compiled.plan
+def with_lines(compiled: Compiled, plan: Plan, target: Target, told: tuple[str, ...]) -> Plan:
+    """The plan of a compile, with code that has debug information."""
     codes = [code for code, _ in lined_codes(compiled, target, once=False)]
     order = [k for group in run_order(compiled.stages.program, plan.aliases) for k in group]
     launches = []

@@ -2,7 +2,7 @@
 evaluations.
 
 Work is keyed by structure: the same operations on the same shapes and dtypes, whoever built them,
-are planned once.
+are planned once, for all values of the user's numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from lucid.compiler import ops
 from lucid.compiler.gpu import target as gpu
 from lucid.compiler.ir.data import data
 from lucid.compiler.ir.graph import LOC, Graph, Node, bind, forget, mark, toposort, typed
+from lucid.compiler.ir.program import scalar_bytes
 from lucid.compiler.ir.target import Target
 from lucid.compiler.ir.types import TensorType, from_numpy
 from lucid.compiler.pipeline import Compiled, compile_graph, lined_codes
@@ -35,7 +36,7 @@ from .errors import TraceError, here, warn_user
 from .inside import indices_in, operands, outside, verdict
 from .kept import Kept
 from .lanes import EXAMPLE, ONE_OF_MANY
-from .pieces import Structure, structure, written_out
+from .pieces import Answers, Structure, known, structure, written_out
 from .residence import USED, Device, apart, home, settle_moves
 
 if TYPE_CHECKING:
@@ -47,8 +48,17 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+
+class _Planned(NamedTuple):
+    """What computes graphs of one structure; `fixed`: the values that it has for the user's numbers, unless
+    each call gives them."""
+
+    executable: Executable | Staged
+    fixed: Answers
+
+
 # By structure.
-_plans: Kept[Executable | Staged] = Kept()
+_plans: Kept[_Planned] = Kept()
 
 
 def leaf(array: Array | Stored) -> Node:
@@ -88,33 +98,43 @@ def evaluate(nodes: Sequence[Node]) -> list[Any]:
 
 def _compute(wanted: Sequence[Node], device: Device) -> None:
     """Give nodes of one device their values."""
-    leaves, executable = _planned(wanted, device)
+    leaves, executable, numbers = _planned(wanted, device)
     arrays = [n.data for n in leaves]
-    results = executable(arrays)
+    results = executable(arrays, numbers=numbers) if numbers else executable(arrays)
     if executable.judged and np.asarray(results.pop()):
         raise out_of_range(wanted, leaves, arrays)
     for node, array in zip(wanted, results, strict=True):
         bind(node, array)
 
 
-def _planned(wanted: Sequence[Node], device: Device) -> tuple[list[Node], Executable | Staged]:
-    """The nodes with data that `wanted` are computed from, and what computes them: known by the structure."""
+def _planned(wanted: Sequence[Node], device: Device) -> tuple[list[Node], Any, list[int]]:
+    """The nodes with data that `wanted` are computed from, and what computes them: known by the structure;
+    and the numbers that it is to be given."""
     found = structure(wanted)
     for node in found.nodes:
         mark(node, True)
     # Code for a device is of the one that is open.
-    key = (MODE.get().looking, None if device == "cpu" else home(device), *found.key)
-    made = _plans.get(key)
+    key, made = known(_plans, found, MODE.get().looking, None if device == "cpu" else home(device))
     if made is None:
-        graph = closed(wanted, found)
+        graph, numbers = _closed(wanted, found)
         judged = len(graph.outputs) > len(wanted)
-        made = _plans.keep(key, build(graph, device=device, judged=judged, hosted=_hosted(graph)))
-    return found.leaves, made
+        executable = build(graph, device=device, judged=judged, hosted=_hosted(graph), numbers=numbers)
+        own = [] if executable.opened else enumerate(found.numbers)
+        fixed: Answers = {(k, ops.exact): ops.exact(n.attrs["value"]) for k, n in own}
+        made = _plans.keep(key, _Planned(executable, fixed))
+    given = found.numbers if made.executable.opened else ()
+    words = [execute.word(scalar_bytes(n.attrs["value"], n.attrs["dtype"])) for n in given]
+    return found.leaves, made.executable, words
 
 
 def closed(wanted: Sequence[Node], found: Structure) -> Graph:
     """What `wanted` are computed by, as a graph of its own, over inputs without data; behind them the
     verdict on its indices and exponents, if it has any."""
+    return _closed(wanted, found)[0]
+
+
+def _closed(wanted: Sequence[Node], found: Structure) -> tuple[Graph, list[Node]]:
+    """The same, with its nodes for the user's numbers."""
     new = written_out(found, wanted)
     outputs = [new[n] for n in wanted]
     order = toposort(outputs)
@@ -123,7 +143,8 @@ def closed(wanted: Sequence[Node], found: Structure) -> Graph:
     indices = indices_in(order)
     if indices:
         outputs.append(verdict(indices))
-    return Graph("eager", tuple(new[n] for n in found.leaves), tuple(outputs))
+    graph = Graph("eager", tuple(new[n] for n in found.leaves), tuple(outputs))
+    return graph, [new[n] for n in found.numbers]
 
 
 def out_of_range(outputs: Sequence[Node], inputs: Sequence[Node], arrays: Sequence[Array]) -> Exception:
@@ -158,16 +179,19 @@ class Executable:
     """A graph, compiled: call it with one array per graph input, get one per output."""
 
     def __init__(
-        self, graph: Graph, aliases: Sequence[int], threads: int | None, device: Device, judged: bool
-    ) -> None:
+        self, graph: Graph, aliases: Sequence[int], threads: int | None, device: Device, judged: bool,
+        numbers: Sequence[Node] = (),
+    ) -> None:  # fmt: skip
+        """`numbers`: scalars of the graph whose values come with each call."""
         self.judged = judged  # the last output is a verdict: see inside.py
+        self.opened = device == "cpu" and bool(numbers)
         self.target, self._runner = _machine(device)
         self.device, self.home = device, None if device == "cpu" else home(device)
         self.compiled: Compiled = compile_graph(graph, self.target, aliases)
         self.edits: tuple[Kernel, ...] = ()  # what stands in place of kernels of the graph
         self.threads = threads
         self.known = loaded()  # kernels that this process had before
-        self.native = self._runner(self.compiled)
+        self.native: Any = _runnable(self.compiled, numbers) if self.opened else self._runner(self.compiled)
         self._aliases = self.compiled.plan.aliases
         self.types = [n.type for n in graph.outputs]
         plan = self.compiled.plan
@@ -184,10 +208,12 @@ class Executable:
         arrays: Sequence[Array],
         reuse: Sequence[bool] = (),
         given: Mapping[int, Array] = MappingProxyType({}),
+        numbers: Sequence[int] = (),
     ) -> list[Array]:
         """`reuse[j]`: nobody but the caller will look at `arrays[j]` again, so the output that
         replaces it takes over its memory. `given[k]`: the row-major array that output k goes to. On a device
-        results lie there, and arrays are brought; inputs that lie there must be of this device."""
+        results lie there, and arrays are brought; inputs that lie there must be of this device. `numbers`: if
+        it is `opened`, the content of their slots."""
         if self.home is not None:
             return self._away(arrays, reuse, given)
         out: list[Array | None] | None = None
@@ -201,7 +227,7 @@ class Executable:
                 if picks[k] >= 0:
                     buffer = self.native.plan.buffers[self.native.plan.outputs[picks[k]]]
                     out[picks[k]] = seen(array, TensorType(buffer.dtype, buffer.shape))
-        results = self.native(arrays, out, self.threads)
+        results = self.native(arrays, out, self.threads, numbers)
         outputs = [
             results[pick]
             if plain
@@ -345,13 +371,13 @@ def _machine(device: Device) -> tuple[Target, Callable[[Compiled], Any]]:
     raise ValueError(f"`{device}` is no device")
 
 
-def _runnable(compiled: Compiled) -> execute.Executable:
-    plan = compiled.plan
+def _runnable(compiled: Compiled, numbers: Sequence[Node] = ()) -> execute.Executable:
+    plan = compiled.opened(numbers) if numbers else compiled.plan
     if wanted := os.environ.get("LUCID_DEBUG"):
         from .debugging import readers, with_lines  # few ask for it
 
         if told := readers(wanted):
-            plan = with_lines(compiled, host(), told)
+            plan = with_lines(compiled, plan, host(), told)
     return execute.Executable(plan)
 
 
@@ -362,11 +388,13 @@ def build(
     device: Device = "cpu",
     judged: bool = False,
     hosted: bool = False,
+    numbers: Sequence[Node] = (),
 ) -> Executable | Staged:
     """`aliases[k]` is the input whose memory output k may take over, or -1. `judged`: the last output is the
-    verdict on the indices. `hosted`: a library computes some nodes."""
+    verdict on the indices. `hosted`: a library computes some nodes. `numbers`: scalars whose values are to
+    come with each call, which they do if the result is `opened`."""
     settings.look_once()
-    made = _built(graph, aliases, threads, device, judged, hosted)
+    made = _built(graph, aliases, threads, device, judged, hosted, numbers)
     if folder := os.environ.get("LUCID_DUMP"):
         from .dump import dump  # few ask for it
 
@@ -378,15 +406,16 @@ def build(
 
 
 def _built(
-    graph: Graph, aliases: Sequence[int], threads: int | None, device: Device, judged: bool, hosted: bool
-) -> Executable | Staged:
+    graph: Graph, aliases: Sequence[int], threads: int | None, device: Device, judged: bool, hosted: bool,
+    numbers: Sequence[Node],
+) -> Executable | Staged:  # fmt: skip
     if looking := MODE.get().looking or os.environ.get("LUCID_NAN"):
         from .nans import watched, way  # few ask for it
 
         if wanted := way(looking):
             return watched(graph, aliases, threads, device, judged, hosted, wanted)
     if not hosted:
-        return Executable(graph, aliases, threads, device, judged)
+        return Executable(graph, aliases, threads, device, judged, numbers)
     from .staged import Staged  # made of executables
 
     return Staged(graph, threads, device, judged)

@@ -132,9 +132,9 @@ class WatchedExecutable(Executable):
 
     def __call__(
         self, arrays: Sequence[Array], reuse: Sequence[bool] = (),
-        given: Mapping[int, Array] = MappingProxyType({}),
+        given: Mapping[int, Array] = MappingProxyType({}), numbers: Sequence[int] = (),
     ) -> list[Array]:  # fmt: skip
-        return _judged(self, arrays, super().__call__(arrays, (), given), self.looking)
+        return _judged(self, arrays, super().__call__(arrays, (), given, numbers), self.looking)
 
 
 class WatchedStaged(Staged):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from lucid.compiler import ops
 from lucid.compiler.ir.data import once
@@ -20,6 +20,7 @@ from lucid.compiler.ir.graph import Loc, Node, become, toposort, typed
 from lucid.compiler.ir.types import TensorType
 
 from .inside import is_judged
+from .kept import Kept
 
 
 class Piece:
@@ -121,11 +122,13 @@ Step = tuple[ops.Op, tuple[Node, ...], Any] | None
 
 class Structure(NamedTuple):
     """What nodes are computed by: `nodes`, those themselves first; their steps; the leaves; and all that
-    tells this from another structure. (A node that is asked for twice comes twice.)"""
+    tells this from another structure, but for the values of `numbers`, the user's. (A node that is asked for
+    twice comes twice.)"""
 
     nodes: list[Node]
     steps: list[Step]
     leaves: list[Node]  # those below which nothing counts
+    numbers: list[Node]
     key: list[object]
 
 
@@ -144,6 +147,7 @@ def structure(
     number: dict[object, int] = {node: k for k, node in enumerate(nodes)}
     steps: list[Step] = []
     leaves: list[Node] = []
+    numbers: list[Node] = []
     key: list[object] = [len(nodes)]
     known, meet, add, note = number.get, nodes.append, key.append, steps.append
     uses = 0
@@ -176,8 +180,11 @@ def structure(
         else:
             note((op, inputs, attrs))
             add(op.name)
-            if attrs:
-                key += map(exact, attrs.values()) if op.kind == "leaf" else attrs.values()
+            if op is ops.SCALAR:
+                numbers.append(node)
+                add(attrs["dtype"])
+            elif attrs:
+                key += map(ops.exact, attrs.values()) if op.kind == "leaf" else attrs.values()
             if ends is not None and is_judged(node):
                 add(node.loc)
         for n in inputs:
@@ -186,7 +193,7 @@ def structure(
                 k = number[n] = len(nodes)
                 meet(n)
             add(k)
-    return Structure(nodes, steps, leaves, key)
+    return Structure(nodes, steps, leaves, numbers, key)
 
 
 def of_library(step: Step) -> bool:
@@ -197,10 +204,27 @@ def of_library(step: Step) -> bool:
     return op.kind == "host" or (type(attrs) is Part and attrs.use.piece.hosted)
 
 
-def exact(value: object) -> object:
-    """A number as part of a key: 0.0 and -0.0, and NaN and itself, are told apart. (1 and 1.0 come
-    with the same dtype, and mean the same.)"""
-    return value if type(value) is not float or (value and value == value) else repr(value)
+class Fixed(Protocol):
+    """What holds for graphs of one structure of which these answers about their numbers are the same."""
+
+    @property
+    def fixed(self) -> Answers: ...
+
+
+# By the place of a number in `Structure.numbers`, and what was asked about its value.
+Answers = Mapping[tuple[int, ops.Question], object]
+F = TypeVar("F", bound=Fixed)
+
+
+def known(kept: Kept[F], found: Structure, *more: object) -> tuple[object, F | None]:
+    """What is kept for a structure and `more`, if it is; and the key for it."""
+    key = (*more, *found.key)
+    while (made := kept.get(key)) is not None and made.fixed:
+        answers = {(k, asks): asks(found.numbers[k].attrs["value"]) for k, asks in made.fixed}
+        if answers == made.fixed:
+            break
+        key = (*key, None, *answers.values())
+    return key, made
 
 
 def written_out(found: Structure, starts: Iterable[Node]) -> dict[Node, Node]:

@@ -6,9 +6,10 @@ what they are of; formulas, by their operands; steps of optimisers.
         loss.backward()                  # gradients: found by the structure of what loss is computed by
         opt.step()                       # new values: by the types of parameters, gradients and state
 
-A key holds all that the piece depends on. What a piece cannot hold is made anew each time: hooks, which are
-called then; derivatives that libraries compute; what lies on other devices; examples of `vmap`; under
-`detect_anomaly`, as lines are told. In a trace there is no piece, as it happens once.
+A key holds all that the piece depends on; of the user's numbers in a graph what the derivatives ask. What a
+piece cannot hold is made anew each time: hooks, which are called then; derivatives that libraries compute;
+what lies on other devices; examples of `vmap`; under `detect_anomaly`, as lines are told. In a trace there is
+no piece, as it happens once.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from lucid.compiler import ops
 from lucid.compiler.ir.graph import Loc, Node
 from lucid.compiler.passes import autodiff
 
 from .context import MODE
 from .kept import Kept
 from .lanes import LANES
-from .pieces import Piece, cut, exact, of_library, placeholder, structure, written_out
+from .pieces import Answers, Piece, cut, known, of_library, placeholder, structure, written_out
 from .residence import USED
 
 T = TypeVar("T")
@@ -44,6 +46,7 @@ class Gradients(NamedTuple):
     piece: Piece
     inputs: tuple[int, ...]
     outputs: tuple[int | None, ...]
+    fixed: Answers
 
 
 _gradients: Kept[Gradients] = Kept()
@@ -64,21 +67,27 @@ def pullback(
     if any(map(of_library, found.steps)) or (hooked and any(n in hooked for n in (*nodes, *wrt))):
         return None
     number = {node: k for k, node in enumerate(nodes)}
-    key = (first, len(outputs), *[number.get(n, -1) for n in wrt], None, *found.key)
-    known = _gradients.get(key)
-    if known is None:
+    places = [number.get(n, -1) for n in wrt]
+    key, made = known(_gradients, found, first, len(outputs), *places, None)
+    if made is None:
         new = written_out(found, starts)
         of = [new.get(n) or placeholder(0, n.type) for n in wrt]
-        parts = autodiff.pullback([new[n] for n in outputs], [new[n] for n in cotangents], of, first)
-        made = [n for n in parts if n is not None]
+        with ops.asked() as asked:
+            parts = autodiff.pullback([new[n] for n in outputs], [new[n] for n in cotangents], of, first)
+        there = [n for n in parts if n is not None]
         numbers = {new[n]: k for k, n in enumerate(nodes)}
-        ends = {n for n in numbers if n.op.kind != "leaf"}  # literals are part of the piece
-        piece, leaves = cut(made, ends)
-        places = tuple([None if n is None else made.index(n) for n in parts])
-        fresh = Gradients(piece, tuple([numbers[n] for n in leaves]), places)
-        known = _gradients.keep(key, fresh, len(piece.order))
-    results = known.piece.used(tuple([nodes[k] for k in known.inputs]), None)
-    return [None if k is None else results[k] for k in known.outputs]
+        ends = {n for n in numbers if n.op.kind != "leaf" or n.op is ops.SCALAR}  # not literals
+        piece, leaves = cut(there, ends)
+        given = {new[n]: k for k, n in enumerate(found.numbers)}
+        made = Gradients(
+            piece,
+            tuple([numbers[n] for n in leaves]),
+            tuple([None if n is None else there.index(n) for n in parts]),
+            {(given[n], asks): answer for (n, asks), answer in asked.items() if n in given},
+        )
+        made = _gradients.keep(key, made, len(piece.order))
+    results = made.piece.used(tuple([nodes[k] for k in made.inputs]), None)
+    return [None if k is None else results[k] for k in made.outputs]
 
 
 # --- formulas ------------------------------------------------------------------------------------
@@ -89,6 +98,17 @@ def pullback(
 FORMULAS: dict[int, Callable[..., Node]] = {}
 F = TypeVar("F", bound=Callable[..., Node])
 _formulas: Kept[Piece] = Kept()
+# How many pieces there were that differ in floats alone. Beyond MANY the next are made anew each time: then
+# they are operands, and a rate that changes at every step needs no plan of its own.
+_alike: Kept[list[int]] = Kept()
+MANY = 8
+
+
+def _is_one_of_many(key: Sequence[object]) -> bool:
+    alike = tuple([None if type(v) is float else v for v in key])
+    count = _alike.get(alike) or _alike.keep(alike, [0])
+    count[0] += 1
+    return count[0] > MANY
 
 
 def formula(build: F) -> F:
@@ -100,8 +120,7 @@ def formula(build: F) -> F:
 def built(
     build: Callable[..., Node], operands: Sequence[Any], attrs: Mapping[str, Any], loc: Loc | None
 ) -> Node:
-    """The result of a formula over nodes, numbers and None. (Of numbers there is no end, and what they make
-    with a tensor is known to `filled`.)"""
+    """The result of a formula over nodes, numbers and None."""
     key: list[object] = [build]
     inputs: list[Node] = []
     for x in operands:
@@ -114,7 +133,7 @@ def built(
             key += kind.dtype, kind.shape
             inputs.append(x)
     for name, value in attrs.items():
-        key += name, type(value), exact(value)
+        key += name, type(value), ops.exact(value)
         if type(value) is tuple:
             key.append(tuple(map(type, value)))
     try:
@@ -122,6 +141,8 @@ def built(
     except TypeError:  # something that cannot be part of a key
         return build(*operands, **attrs)
     if found is None:
+        if _is_one_of_many(key):
+            return build(*operands, **attrs)
         stand = [placeholder(k, n.type) for k, n in enumerate(inputs)]
         rest = iter(stand)
         piece = Piece(stand, [build(*[None if x is None else next(rest) for x in operands], **attrs)])
@@ -157,6 +178,8 @@ def made(
         return make()
     if found is None:
         results, plain = make()
+        if _is_one_of_many(key):
+            return results, plain
         piece, leaves = cut(results, number)
         if not all(n in number for n in leaves):  # of values that it has brought itself
             return results, plain

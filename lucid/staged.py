@@ -74,6 +74,7 @@ class Staged:
 
     def __init__(self, graph: Graph, threads: int | None, device: Device, judged: bool) -> None:
         self.judged, self.graph, self.device = judged, told(graph), device
+        self.opened = False  # libraries, and what is between them, have the numbers of the graph
         self.types = [n.type for n in graph.outputs]
         self.stages = _stages(self.graph, threads, device)
         self._told_apart = False

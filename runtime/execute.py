@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from lucid.compiler.ir.artifact import Address, Launch, Plan
+from lucid.compiler.ir.artifact import Address, Hole, Launch, Plan
 
 from . import chain, memory, pool
 from .address import address
@@ -44,7 +44,10 @@ class Executable:
         self._inputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.inputs)
         self._outputs = tuple((plan.buffers[i].dtype.np, plan.buffers[i].shape) for i in plan.outputs)
         self._sizes = [d.itemsize * math.prod(shape) for d, shape in self._inputs]
-        self.program = np.array([w for group in groups for w in record(group)], np.int64)
+        words = [w for group in groups for w in record(group)]
+        holes = [(k, w.number) for k, w in enumerate(words) if type(w) is Hole]
+        self._holes, self._numbers = [k for k, _ in holes], [number for _, number in holes]
+        self.program = np.array([0 if type(w) is Hole else w for w in words], np.int64)
         self.groups = len(groups)
         self.scratch = max(map(needs, groups), default=0)
         self.large = any(sum(x.work for x in group) >= parallel for group in groups)
@@ -57,13 +60,15 @@ class Executable:
         inputs: Sequence[Array],
         out: Sequence[Array | None] | None = None,
         threads: int | None = None,
+        numbers: Sequence[int] = (),
     ) -> list[Array]:
         """The outputs of the plan, in its order.
 
         `inputs` match the plan's input buffers in dtype and shape; one that is not row-major,
         aligned and in native byte order is copied first. `out[k]`, if given, receives output k: it
         may be the very array of input `plan.aliases[k]`, which is then overwritten. `threads` is
-        the most threads this call may use, within those of the process. TypeError for a wrong
+        the most threads this call may use, within those of the process. `numbers`: as words, the
+        scalars for which the plan has holes. TypeError for a wrong
         count, type or dtype, ValueError for a wrong shape, a read-only output or less than one
         thread; nothing has run then.
         """
@@ -110,8 +115,13 @@ class Executable:
             for i, offset in self._temps:
                 addresses[i] = block.address + offset
         words = (ctypes.c_int64 * len(addresses))(*addresses)
+        start = self._start
+        if self._holes:
+            program = self.program.copy()
+            program[self._holes] = [numbers[k] for k in self._numbers]
+            start = address(program)
         run(
-            self._start,
+            start,
             self.groups,
             self.scratch,
             ctypes.addressof(words),
@@ -218,15 +228,15 @@ def needs(group: Sequence[Launch]) -> int:
     return 2 + sum(ROW + (len(x.slots) if x.strip is None else chain.words(x)) for x in group)
 
 
-def record(group: Sequence[Launch]) -> list[int]:
-    """The group as words of the runner's program."""
+def record(group: Sequence[Launch]) -> list[Any]:
+    """The group as words of the runner's program; holes are left as they are."""
     if group[0].strip is not None:
         return _whole(group)
     costs = [launch.work / max(launch.blocks, 1) for launch in group]
     most = max(*costs, 1.0)
     weights = [max(1, round(WEIGHTS * cost / most)) for cost in costs]
     common = math.gcd(*weights)
-    records: list[int] = []
+    records: list[Any] = []
     for launch, weight in zip(group, weights, strict=True):
         loaded = load(launch.code)
         slots, patches = filled(launch)
@@ -236,24 +246,29 @@ def record(group: Sequence[Launch]) -> list[int]:
     return [len(group), units, sum(launch.work for launch in group), *records]
 
 
-def filled(launch: Launch) -> tuple[list[int], list[int]]:
+def filled(launch: Launch) -> tuple[list[Any], list[int]]:
     """The slots of a launch, and where addresses go: slot, buffer and offset of each."""
-    slots: list[int] = []
+    slots: list[Any] = []
     patches: list[int] = []
     for k, slot in enumerate(launch.slots):
         if isinstance(slot, Address):
             patches += [k, slot.buffer, slot.offset]
             slots.append(0)
         elif isinstance(slot, bytes):
-            slots.append(int.from_bytes(slot.ljust(8, b"\0"), "little", signed=True))
-        elif isinstance(slot, int):
+            slots.append(word(slot))
+        elif isinstance(slot, int | Hole):
             slots.append(slot)
         else:
             raise TypeError(f"{slot!r} is no content of a slot")
     return slots, patches
 
 
-def _whole(group: Sequence[Launch]) -> list[int]:
+def word(raw: bytes) -> int:
+    """A scalar as the content of a slot."""
+    return int.from_bytes(raw.ljust(8, b"\0"), "little", signed=True)
+
+
+def _whole(group: Sequence[Launch]) -> list[Any]:
     """A chain as the record of one launch, whose blocks are strips."""
     strips = group[0].blocks
     parts = [(load(launch.code).run, *filled(launch)) for launch in group]

@@ -13,6 +13,7 @@ all blocks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from .data import data
 from .types import DType
@@ -59,6 +60,14 @@ class Address:
     offset: int = 0
 
 
+class Hole(NamedTuple):
+    """The value of scalar `number` of a graph, in a plan for any: see `template.py`. Where one stands, the
+    types promise a number (or its bytes), which it will be; what is still in a slot, each call gives."""
+
+    number: int
+    dtype: DType | None = None
+
+
 @data
 class Strip:
     """A launch of a chain: launches that a thread runs one after the other for a strip of rows, and then for
@@ -85,7 +94,8 @@ class Scratch:
 
 @data
 class Launch:
-    """Run `code` over blocks 0..blocks. Slots: an Address, an int, or 8 raw bytes of a scalar.
+    """Run `code` over blocks 0..blocks. Slots: an Address, an int, raw bytes of a scalar (8 at most; or a
+    Hole).
 
     One that `joins` belongs to the group of the launch before it. Launches of a group may run at
     once: none of them reads or writes what another one writes. Those of a chain are a group, too, but

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from .artifact import Hole
 from .data import data
 from .graph import Graph, Node
 from .kernel import Array, Extent, Kernel
@@ -16,14 +17,6 @@ from .rounding import convert
 from .types import DType
 
 View = tuple[int, tuple[int, ...], tuple[int, ...]]  # offset, strides (in elements) and extents
-
-
-class Hole(NamedTuple):
-    """The value of scalar `number` of a graph, in a plan for any: see `template.py`. Where one stands, the
-    types promise a number (or its bytes), which it will be."""
-
-    number: int
-    dtype: DType | None = None
 
 
 Number = float | int | bool

@@ -53,6 +53,6 @@ def decided(mask: Node, begins: Sequence[int], counts: Sequence[int]) -> bool | 
         end = end.inputs[0]
     if place.op is not ops.IOTA or end.op is not ops.SCALAR:
         return None
-    axis, limit = place.attrs["axis"], end.attrs["value"]
+    axis, limit = place.attrs["axis"], ops.ask(ops.exact, end)
     begin = begins[axis]
     return True if begin + counts[axis] <= limit else False if begin >= limit else None

@@ -47,6 +47,36 @@ CONST, SCALAR = (
     for name in ("const", "scalar")
 )  # fmt: skip
 
+# What was asked about the values of numbers, with the answers, where somebody wants to know.
+Question = Callable[[Any], object]
+_ASKED: ContextVar[dict[tuple[Node, Question], object] | None] = ContextVar("_ASKED", default=None)
+
+
+@contextmanager
+def asked() -> Iterator[dict[tuple[Node, Question], object]]:
+    """What is made inside depends on these answers, and on no value else of a number."""
+    noted: dict[tuple[Node, Question], object] = {}
+    token = _ASKED.set(noted)
+    try:
+        yield noted
+    finally:
+        _ASKED.reset(token)
+
+
+def ask(question: Question, number: Node) -> Any:
+    """What the value of a literal, or of a number of the user's, says: a gradient may depend on it."""
+    answer = question(number.attrs["value"])
+    noted = _ASKED.get()
+    if noted is not None:
+        noted[number, question] = answer
+    return answer
+
+
+def exact(value: Any) -> object:
+    """A number as part of a key: 0.0 and -0.0, and NaN and itself, are told apart. (1 and 1.0 come
+    with the same dtype, and mean the same.)"""
+    return value if type(value) is not float or (value and value == value) else repr(value)
+
 
 # The constants of a piece of work that makes many alike: one node for each.
 _SHARED: ContextVar[dict[object, Any] | None] = ContextVar("_SHARED", default=None)

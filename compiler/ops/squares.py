@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..ir.graph import Node, rebuild, toposort
 from .contract import CONTRACT, parse_spec
 from .elementwise import ABS, ADD, CAST, DIV, MUL, WHERE
-from .leaves import CONST, INPUT, SCALAR
+from .leaves import CONST, INPUT, SCALAR, ask, exact
 from .reduce import SUM
 from .view import BROADCAST
 
@@ -71,7 +71,9 @@ def _alike(a: Node, b: Node) -> bool:
     pairs = [(a, b)]
     for a, b in pairs:  # grows
         if a is not b:
-            if a.op is not b.op or a.op is INPUT or dict(a.attrs) != dict(b.attrs) or len(pairs) > 50:
+            if a.op is not b.op or a.op is INPUT or len(pairs) > 50:
+                return False
+            if ask(exact, a) != ask(exact, b) if a.op is SCALAR else dict(a.attrs) != dict(b.attrs):
                 return False
             pairs += zip(a.inputs, b.inputs, strict=True)
     return True
@@ -81,4 +83,8 @@ def _at_least_0(node: Node) -> bool:
     """Whether `node` is such a number."""
     while node.op is BROADCAST:
         node = node.inputs[0]
-    return (node.op is CONST or node.op is SCALAR) and node.attrs["value"] >= 0
+    return (node.op is CONST or node.op is SCALAR) and ask(_not_negative, node)
+
+
+def _not_negative(value: float) -> bool:
+    return value >= 0

@@ -7,15 +7,16 @@ symbols (`size.py`); for other sizes of which the same facts hold, only numbers 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 from .. import ops
-from ..ir.artifact import Address, Buffer, Launch, Plan, Scratch, Strip
+from ..ir.artifact import Address, Buffer, Hole, Launch, Plan, Scratch, Strip
 from ..ir.data import data, replace
 from ..ir.graph import Graph, Node, toposort
-from ..ir.program import Hole, Operand, Program, scalar_bytes
+from ..ir.program import Operand, Program, scalar_bytes
 from ..ir.size import Facts, Size, evaluator
 from .arrange import arrange
 
@@ -220,7 +221,7 @@ class _Numbers:
 
 # What a plan is made of.
 _RECORDS = (Plan, Buffer, Launch, Address, Strip, Scratch)
-Filler = Callable[[Sequence[int], Sequence[Node]], Any]
+Filler = Callable[[Sequence[int], Sequence[Any]], Any]
 
 
 def _filler(value: Any, numbers: _Numbers) -> Filler | None:
@@ -228,7 +229,7 @@ def _filler(value: Any, numbers: _Numbers) -> Filler | None:
     if isinstance(value, Hole):
         number, dtype = value
         assert dtype is not None
-        return lambda known, scalars: scalar_bytes(scalars[number].attrs["value"], dtype)
+        return lambda known, scalars: scalar_bytes(scalars[number], dtype)
     record = isinstance(value, _RECORDS)
     if not record and not isinstance(value, tuple):
         return None
@@ -238,7 +239,7 @@ def _filler(value: Any, numbers: _Numbers) -> Filler | None:
     if not sizes and not others:
         return None
 
-    def fill(known: Sequence[int], scalars: Sequence[Node]) -> Any:
+    def fill(known: Sequence[int], scalars: Sequence[Any]) -> Any:
         found = parts.copy()
         for k, n in sizes:
             found[k] = known[n]
@@ -272,8 +273,9 @@ class Template:
         self._fill = _filler(plan, numbers) or (lambda known, scalars: plan)
         self._numbers = numbers.evaluators
 
-    def fill(self, outlined: Outline) -> Plan | None:
-        """The plan for a graph of the same key; None if the passes could take other steps for it."""
+    def fill(self, outlined: Outline, given: Mapping[Node, int] = MappingProxyType({})) -> Plan | None:
+        """The plan for a graph of the same key; None if the passes could take other steps for it. `given`:
+        scalars whose values come with each call, and the numbers of their holes."""
         sizes = outlined.sizes
         if self._literal(sizes) != self._literals or self._each(sizes) != self._owner(sizes):
             return None
@@ -281,7 +283,8 @@ class Template:
         if values is None:
             return None
         numbers = [number(values) for number in self._numbers]
-        return arrange(self._fill(numbers, outlined.scalars))
+        scalars = [Hole(given[n]) if n in given else n.attrs["value"] for n in outlined.scalars]
+        return arrange(self._fill(numbers, scalars))
 
 
 def _getter(positions: Sequence[int]) -> Callable[[tuple[int, ...]], tuple[int, ...]]:

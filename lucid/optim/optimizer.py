@@ -17,7 +17,6 @@ from ..creation import zeros_like
 from ..engine import evaluate, leaf
 from ..errors import bounds, here
 from ..names import on_device
-from ..pieces import exact
 from ..places import called
 from ..promote import cast, filled, scalar
 from ..residence import device_named, follow
@@ -264,7 +263,7 @@ class Optimizer:
             facts.append(len(group.params))
             for name in self.hyper[1:]:
                 value = getattr(group, name)
-                facts += type(value), *(map(exact, value) if type(value) is tuple else (exact(value),))
+                facts += type(value), *map(ops.exact, value if type(value) is tuple else (value,))
         nodes: list[Node | None] = [*map(_node, tensors), *map(_node, rates)]
         nodes += [None if g is None else _node(g) for g in grads]
 

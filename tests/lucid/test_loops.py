@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor, engine, gradients
+from lucid import Tensor, engine, gradients, nn, reuse
 from lucid.compiler.ir.graph import Node, toposort
 from lucid.compiler.passes import autodiff
+from lucid.kept import Kept
 from lucid.residence import Device
 
 RNG = np.random.default_rng(0)
@@ -294,3 +296,86 @@ def test_what_depended_on_no_leaf_depends_on_one_that_begins_to_collect() -> Non
     (y * y).sum().backward()
     assert x.grad is not None
     np.testing.assert_allclose(x.grad.numpy(), 8 * X, rtol=1e-6)
+
+
+# --- numbers that change at every step -----------------------------------------------------------
+
+_W = Tensor(np.linspace(-1, 1, 12).reshape(4, 3).astype(np.float32))
+_A = Tensor(np.linspace(-2, 2, 20).reshape(5, 4).astype(np.float32))
+
+
+def _step_of(rate: float) -> list[np.ndarray[Any, Any]]:
+    w = _W.detach().requires_grad_()
+    loss = lucid.sqrt((((_A @ w) * rate) ** 2).sum()) + nn.functional.huber_loss(_A @ w, _A @ _W, delta=rate)
+    loss.backward()
+    assert w.grad is not None
+    return [(w - rate * w.grad).numpy(), loss.numpy()]
+
+
+def test_a_rate_that_changes_at_every_step(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = [0.5 + 0.01 * k for k in range(100)]
+    found = [_step_of(rate) for rate in rates]
+    assert work.plans <= 2 * (reuse.MANY + 1), work.plans  # two reads each; huber_loss takes a number
+    for module, name in ((engine, "_plans"), (reuse, "_gradients"), (reuse, "_formulas")):
+        monkeypatch.setattr(module, name, Kept())
+    for rate, results in list(zip(rates, found, strict=True))[::33]:
+        for got, expected in zip(results, _step_of(rate), strict=True):
+            assert got.tobytes() == expected.tobytes()
+
+
+def test_numbers_of_every_kind_are_operands(work: Work) -> None:
+    x = np.array([1.5, -2, 0, np.inf], np.float32)
+    t, h, k = Tensor(x), Tensor(x.astype(np.float16)), Tensor(np.array([3, -4], np.int16))
+    for n in (1.5, -0.0, 0.0, np.nan, np.inf, -3.25, 1e-45, 3e38, 1e39, 65519.0):
+        with np.errstate(all="ignore"):
+            for a in (t, h):
+                for got, expected in ((a * n, a.numpy() * n), (n - a, n - a.numpy()), (a > n, a.numpy() > n)):
+                    assert got.numpy().tobytes() == expected.tobytes(), (a.dtype, n)
+    plans = work.plans
+    for m in (0, 1, -1, 7, 32767, -32768):
+        assert (k + m).numpy().tobytes() == (k.numpy() + np.int16(m)).tobytes()
+        assert (k * float(m)).numpy().tobytes() == (k.numpy() * float(m)).tobytes()
+    assert plans == 6 and work.plans == 8
+
+
+def test_a_derivative_that_asks_for_a_number_is_the_one_for_its_answer(work: Work) -> None:
+    """A sum of squares, or of what is at least 0 in place of one, is 0 only where all are: its root has a
+    gradient there."""
+    mask = Tensor([True, True])
+
+    def slope(n: float) -> Any:
+        w = Tensor([0.0, 0.0], requires_grad=True)
+        lucid.sqrt(lucid.where(mask, w * w, n).sum()).backward()
+        return np.asarray(w.grad)
+
+    for n in (1.0, 2.0, -1.0, 3.0, -5.0, 0.0, np.nan, -0.0):
+        assert np.isnan(slope(n)).all() == (not n >= 0), n
+    assert work.plans == 2
+
+
+def test_a_schedule_of_what_a_step_has_as_numbers(work: Work) -> None:
+    p = Tensor(np.ones(4, np.float32), requires_grad=True)
+    opt = lucid.optim.Adam([p], lr=0.1)
+    for k in range(40):
+        for group in opt.param_groups:
+            group["betas"] = (0.8 + k / 1000, 0.99)
+        p.grad = Tensor(np.full(4, 0.5, np.float32))
+        opt.step()
+    assert work.plans <= reuse.MANY + 2, work.plans
+
+
+def test_threads_with_numbers_of_their_own() -> None:
+    x, wrong = Tensor(np.ones(64, np.float32)), list[float]()
+
+    def run(first: int) -> None:
+        for k in range(200):
+            n = first + k / 256
+            if (x * n).numpy()[0] != np.float32(n):
+                wrong.append(n)
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
