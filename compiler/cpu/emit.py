@@ -182,6 +182,14 @@ class CpuEmitter(Emitter):
             return self.let(f"add {kind} {self.iota(result)}, zeroinitializer")
         if op == "any":
             return self.any(args[0])
+        if op == "count":
+            mask = f"i{args[0].lanes}"
+            bits = self.let(f"bitcast {self.typed(args[0])} to {mask}")
+            return self.let(f"zext {mask} {self.call(f'llvm.ctpop.{mask}', mask, [(mask, bits)])} to i64")
+        if op == "compress":
+            every = [(kind, self.ref(args[0])), (self.type_of(args[1]), self.ref(args[1]))]
+            name = f"llvm.experimental.vector.compress.{self.suffix(result)}"
+            return self.call(name, kind, [*every, (kind, "zeroinitializer")])
         if op == "table":
             return table.emit(self, args[0], args[1:], result, self.permuted)
         if op in ("pack_lo", "pack_hi"):

@@ -76,8 +76,12 @@ class Bitonic:
         return self.b.load(self.row, self.key, at, self.lanes)
 
     def in_order(self, x: Operand, y: Operand) -> tuple[Value, Value]:
-        less = self.b.op("lt", x, y)
-        return self.b.op("select", less, x, y), self.b.op("select", less, y, x)
+        b = self.b
+        less = b.op("lt", x, y)
+        low = b.op("select", less, x, y)
+        if self.key.size == 8:
+            return low, b.op("xor", b.op("xor", x, y), low)
+        return low, b.op("select", less, y, x)
 
     def reversed(self, v: Operand) -> Value:
         return self.b.op("shuffle", v, Imm(self.lanes - 1, i32), dtype=self.key)

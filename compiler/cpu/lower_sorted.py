@@ -1,5 +1,5 @@
 """Values in order: keys in working memory, in runs that a network of vectors sorts while the first cache has
-them, and which are merged.
+them, and which are merged; or, where lanes can be compressed, divided until few are left (`lower_quick.py`).
 
     for %k in 0 .. %n vector                    keys, padded with the greatest one
     for %v in 0 .. %n step 4096 serial          runs of them
@@ -15,7 +15,8 @@ from ..ir.loop import ONE, ZERO, Builder, Imm, Operand, Store, Window
 from ..ir.types import i64
 from .lower_bitonic import Bitonic
 from .lower_merge import Merge
-from .schedule import SORTED, SORTED_PAIR
+from .lower_quick import Quick
+from .schedule import SORTED_PAIR, divides, held_keys
 
 if TYPE_CHECKING:
     from .lower_sort import SortLowering
@@ -80,25 +81,35 @@ class ValueRows(Keys):
 
     def __init__(self, sort: SortLowering, most: Operand) -> None:
         super().__init__(sort)
-        b, limit = self.b, Imm(SORTED, i64)
-        b.alloc(ROW, self.key, SORTED)
+        b, schedule, size = self.b, self.x.schedule, self.key.size
+        self.held = held_keys(schedule, size)
+        limit = Imm(self.held, i64)
+        b.alloc(ROW, self.key, self.held)
         self.alone = b.op("select", b.op("le", most, limit), ONE, ZERO)
         rounds = self.network.rounds(2 * self.network.lanes, self.x.minimum(most, limit))
-        self.rounds = rounds, self.network.rounds(SORTED, most)
+        self.rounds = rounds, self.network.rounds(self.held, most)
         few = b.op("eq", self.alone, ONE)
+        divided = divides(schedule, size)
+        self.quick = Quick(self.x, self.network, ROW, self.alone, sort.most) if divided else None
         self.room = b.op("select", few, Imm(SORTED_PAIR, i64), padded(b, most))
 
     def sort(self, base: Operand, begin: Operand, count: Operand) -> None:
         """So many elements of the row, in working memory from `base` on."""
-        b, x, limit = self.b, self.x, Imm(SORTED, i64)
-        shift = Imm(SORTED.bit_length() - 1, i64)
+        b, x, limit = self.b, self.x, Imm(self.held, i64)
+        shift = Imm(self.held.bit_length() - 1, i64)
         pair = 2 * self.network.lanes
         end = b.op("and", b.op("add", count, Imm(pair - 1, i64)), Imm(-pair, i64))
         row, other = b.fresh(self.key, 1, "keys").name, self.window("sort.keys1", base)
         b.emit(Window(row, self.key, ROW, ZERO, self.alone, "sort.keys0", base))
+        if self.quick is not None:
+            self.read(row, ZERO, begin, b.op("add", begin, count))
+            self.quick.all(
+                (row, other), count, lambda row, at, count: self.write(row, b.op("add", begin, at), count)
+            )
+            return
         self.fill(row, b.op("select", b.op("lt", ZERO, end), b.op("add", end, Imm(-pair, i64)), ZERO), end)
         self.read(row, ZERO, begin, b.op("add", begin, count))
-        with b.loop(ZERO, end, SORTED, "serial") as run:
+        with b.loop(ZERO, end, self.held, "serial") as run:
             self.network.sort(
                 self.window(row, run.var), x.minimum(b.op("sub", end, run.var), limit), self.rounds[0]
             )
@@ -106,5 +117,5 @@ class ValueRows(Keys):
         def bound(run: Operand) -> Operand:
             return x.minimum(b.op("shl", run, shift), end)
 
-        runs = b.op("shr", b.op("add", end, Imm(SORTED - 1, i64)), shift)
+        runs = b.op("shr", b.op("add", end, Imm(self.held - 1, i64)), shift)
         self.write(self.merge.all((row, other), bound, runs, self.rounds[1]), begin, count)

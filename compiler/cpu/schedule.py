@@ -46,6 +46,10 @@ SHORT_MOVED = 8
 # Values that are sorted: keys that a block has in the first cache, and of which a whole number are sorted.
 SORTED = 4096
 SORTED_PAIR = 32
+# Where rows are divided by keys: bytes of parts that are divided no more, and how many keys, of 4 and of 8
+# bytes, a row has that is not divided at all.
+PARTED = 2048
+UNDIVIDED = {4: 4096, 8: 2048}
 MERGED = 256  # runs, at most, that are merged by one kernel
 # Columns of a block, where totals for each of many columns are shared among threads.
 COLUMNS = 8192
@@ -449,6 +453,17 @@ def _written(kernel: k.Kernel, width: int) -> int:
     """What is computed in rows of a few registers, as often as it is written."""
     stages = [stage for stage in kernel.stages if stage.axes]
     return sum(flops(k.expressions(stage)) * -(-int(stage.axes[-1].extent) // width) for stage in stages)
+
+
+def divides(schedule: Schedule, size: int) -> bool:
+    """Whether long rows of keys of so many bytes are divided by keys until parts are short, not merged
+    of runs: where an instruction moves some lanes of a vector to its front, which those of 64 bytes have."""
+    return size >= 4 and schedule.width * size == 64 and not schedule.threads
+
+
+def held_keys(schedule: Schedule, size: int) -> int:
+    """Keys of so many bytes that are sorted without working memory of the plan."""
+    return UNDIVIDED[size] if divides(schedule, size) else SORTED
 
 
 def flops(expressions: Iterable[k.Expr]) -> int:

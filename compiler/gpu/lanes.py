@@ -118,6 +118,8 @@ class Lanes(Emitter, ABC):
             return self.shuffle("down", x, str(half)) if half else self.ref(x)
         if op in ("spread", "collect"):
             return self.turned(op, x, args[1], literal(args[2]), literal(args[3]))
+        if op not in ("pack_lo", "pack_hi"):
+            raise ValueError(f"`{op}` is for CPUs alone")
         n, off = literal(args[2]), literal(args[2]) if op == "pack_hi" else 0
         start = self.let(f"shl i32 {self.let(f'and i32 {self.lane32}, {-n}')}, 1")
         at = self.let(f"add i32 {start}, {self.let(f'and i32 {self.lane32}, {n - 1}')}")

@@ -103,6 +103,11 @@ def evaluate_instruction(op: str, args: tuple[Array, ...], dtype: DType, lanes: 
                 return args[0][lanes:]
             case "any":
                 return np.asarray(np.any(args[0], keepdims=True))
+            case "count":
+                return np.asarray([np.count_nonzero(args[0])], dtype.np)
+            case "compress":
+                kept = args[0][args[1]]
+                return np.concatenate([kept, np.zeros(lanes - len(kept), dtype.np)])
             case "table":
                 return np.asarray(np.concatenate(args[1:])[args[0] % lp.TABLE])
             case "pack_lo" | "pack_hi":

@@ -204,7 +204,8 @@ INSTRUCTIONS: dict[str, int] = {
     "and": 2, "or": 2, "xor": 2, "not": 1, "shl": 2, "shr": 2,
     "eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "select": 3,
     "cast": 1, "bitcast": 1, "splat": 1, "iota": 0, "lo": 1, "hi": 1,
-    "pack_lo": 3, "pack_hi": 3, "spread": 4, "collect": 4, "shuffle": 2, "any": 1, "table": 17,
+    "pack_lo": 3, "pack_hi": 3, "spread": 4, "collect": 4, "shuffle": 2, "any": 1, "count": 1,
+    "compress": 2, "table": 17,
 }  # fmt: skip
 # scale(x, k): x 2**k rounded once, also to a denormal or to inf; 1/2 <= |x| <= 2, k a whole number
 # whose size is below twice the bias of the format less 3 (float32: 250). NaN if both are.
@@ -219,12 +220,13 @@ INSTRUCTIONS: dict[str, int] = {
 # collect(x, y, d, k): lane l is lane l d + k of y, where that is one, and of x otherwise.
 # shuffle(x, k): lane l is lane l xor k of x.
 # The literals n, d and k are of type i32.
-# any: whether one of the lanes is true.
+# any: whether one of the lanes is true. count: how many are.
+# compress(x, m): the lanes of x that m names, in order, from the first lane on; 0 in the others.
 # table(n, e0, ..., e15): lane l is the element numbered by the last four bits of lane l of n. The elements
 # are literals of one lane, of a type of 32 bits, n is u32; or of 64 bits, n is u64.
 SHAPED = (
     "cast", "bitcast", "splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle",
-    "any", "table",
+    "any", "count", "compress", "table",
 )  # fmt: skip
 TABLE = INSTRUCTIONS["table"] - 1  # elements
 

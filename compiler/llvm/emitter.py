@@ -38,7 +38,8 @@ _INTRINSIC = {
 
 # Lanes in another place, and what all lanes tell: how they lie in registers is the target's.
 ARRANGED = (
-    "splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle", "any", "table",
+    "splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle", "any", "count",
+    "compress", "table",
 )  # fmt: skip
 
 

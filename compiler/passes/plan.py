@@ -10,9 +10,9 @@ from math import prod
 
 from ..cpu.schedule import (
     COLUMNS,
-    SORTED,
     SORTED_PAIR,
     Schedule,
+    held_keys,
     product,
     product_blocks,
     tiles,
@@ -127,7 +127,7 @@ def room(call: Call, schedule: Schedule) -> int:
     keys = row if run is None else run
     if statement.merges:
         keys += SORTED_PAIR * -(-row // keys)
-    elif keys <= SORTED:
+    elif keys <= held_keys(schedule, k.expr_dtype(statement.expr).size):
         return SORTED_PAIR
     return (keys + 3 * SORTED_PAIR - 1) // SORTED_PAIR * SORTED_PAIR
 

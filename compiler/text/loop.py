@@ -152,7 +152,9 @@ def implied(op: str, args: Sequence[lp.Operand | None], result: Type) -> Sequenc
             return [(dtype, 1)]
         case "lo" | "hi":
             return [(dtype, 2 * lanes)]
-        case "cast" | "bitcast" | "iota" | "pack_lo" | "pack_hi" | "spread" | "collect" | "shuffle" | "any":
+        case "cast" | "bitcast" | "iota" | "any" | "count" | "compress":
+            return [None] * len(args)
+        case "pack_lo" | "pack_hi" | "spread" | "collect" | "shuffle":
             return [None] * len(args)
         case "table":
             return [None, *[(dtype, 1)] * (len(args) - 1)]

@@ -25,6 +25,7 @@ _TAKES: dict[str, str] = (
 # Those that only move values, of formats that are for memory alone, too.
 _MOVES = (
     "select", "cast", "bitcast", "splat", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle",
+    "compress",
 )  # fmt: skip
 _PAIRS = ("pack_lo", "pack_hi", "spread", "collect")  # of two vectors, by literals
 _MAX_ALLOC = 1 << 31  # elements of one alloc
@@ -179,7 +180,7 @@ class _Check:
             self.use(arg)
         kinds = _TAKES.get(op, "biuf")
         same = args[:2] if op in _PAIRS else args[1:] if op in ("select", "table") else args
-        same = args[:1] if op == "shuffle" else same
+        same = args[:1] if op in ("shuffle", "compress") else same
         for arg in same:
             if (arg.dtype, arg.lanes) != (same[0].dtype, same[0].lanes):
                 self.fail("the operands differ in type")
@@ -215,6 +216,11 @@ class _Check:
                 legal = legal and not lanes & (lanes - 1)
             case "any":
                 legal = args[0].dtype is b1 and (result.dtype, lanes) == (b1, 1)
+            case "count":
+                legal = args[0].dtype is b1 and (result.dtype, lanes) == (i64, 1)
+            case "compress":
+                legal = (args[0].dtype, args[0].lanes) == (result.dtype, lanes) and lanes > 1
+                legal = legal and (args[1].dtype, args[1].lanes) == (b1, lanes)
             case "table":
                 counted = {32: u32, 64: u64}.get(result.dtype.bits)
                 numbered = (args[0].dtype, args[0].lanes) == (counted, lanes)

@@ -243,6 +243,37 @@ def test_vectors_sort_whatever_comes(n: int) -> None:
     np.testing.assert_array_equal(found, np.sort(x, axis=1))
 
 
+def _hard(way: str, n: int) -> Array:
+    rng = np.random.default_rng(n)
+    if way == "powers of two":  # the middle between two bounds leaves most of them on one side
+        return np.exp2(rng.integers(0, 60, n))
+    if way == "lesser ones where medians are sought":
+        x = rng.integers(1 << 20, 1 << 40, n)
+        for part in range(n // 2000 * 2000, 0, -50):
+            x[part // 32 :: max(1, part // 16)] = np.arange(len(x[part // 32 :: max(1, part // 16)]))
+        return x
+    if way == "one that differs":
+        return np.arange(n) == n // 3
+    return np.tile(np.arange(7) << 40, n)[:n]
+
+
+@pytest.mark.parametrize("kind", ["f32", "f64", "i64", "u64"])
+@pytest.mark.parametrize(
+    "way", ["powers of two", "lesser ones where medians are sought", "one that differs", "seven values"]
+)
+def test_rows_are_divided_however_keys_come(way: str, kind: str) -> None:
+    kernel = parse_kernel(
+        f"kernel t(x: {kind}[n, m]) -> (o: {kind}[n, m])\n"
+        "  for a in n\n    stage b in m\n      o[a, b] = sort b values (x[a, b])\n"
+    )
+    for m in (4097, 20_011):
+        x = _hard(way, m)[None].astype(kernel.params[0].dtype.np)
+        for width in (64, 32):
+            target = replace(host(), vector_bytes=width)
+            found = run_kernel(kernel, {"x": x}, {"n": 1, "m": m}, None, target)["o"]
+            np.testing.assert_array_equal(found, np.sort(x))
+
+
 def test_a_mask_goes_back_through_a_sort() -> None:
     """Where the greatest elements are left out, their infinite derivatives are, too."""
     x = np.array([0.0, 4.0, 9.0], "float32")
