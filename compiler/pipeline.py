@@ -84,6 +84,11 @@ class Compiled:
         assert plan is not None
         return labelled(plan, self._written, self.picks)
 
+    @property
+    def general(self) -> bool:
+        """Whether texts are for any length where those for the lengths of this graph would be faster."""
+        return self._template.general(self._outlined)
+
     @once
     def written(self) -> Graph:
         return told(self._written)

@@ -435,11 +435,8 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
         """Let native code serve calls like this one, `asked`, from now on. It comes back here where it sees
         an object that it does not know, though that may be equal: then a new try may pay, seldom."""
         form = len(args), *kwargs, out is not None
-        served = recording.served.get(form, 0)
-        if served < 0 or recording.device != "cpu":
-            return
-        recording.served[form] = served = served + 1
-        if served & (served - 1):  # not 1, 2, 4, 8 ...
+        served = recording.count(form)
+        if recording.device != "cpu" or served < 1 or served & (served - 1):  # not 1, 2, 4, 8 ...
             return
         from lucid.runtime import call  # the first call does without
 

@@ -48,6 +48,11 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+# A plan whose texts are for any length is worth others, for its lengths alone, once it has been called so
+# often and has moved so many bytes: a compile takes some 50 ms, code for any length up to six times as long.
+CALLS, BYTES = 256, 1 << 26
+ALL = 1 << 30  # values of a size that may be literals
+
 
 class _Planned(NamedTuple):
     """What computes graphs of one structure; `fixed`: the values that it has for the user's numbers, unless
@@ -201,7 +206,26 @@ class Executable:
             (pick, kind, pick >= 0 and made[pick] == kind)
             for pick, kind in zip(self.compiled.picks, self.types, strict=True)
         ]
+        self._graph, self._wanted, self._numbers = graph, aliases, numbers
+        self.settled = 0  # after so many calls literals came to stand in texts that were for any length
+        self._watch(device == "cpu" and self.compiled.general)
         logs.compiled(self, graph.name)
+
+    def _watch(self, general: bool) -> None:
+        """Count calls, if others could be faster."""
+        self.general = general
+        if general:
+            work = sum(launch.work for launch in self.native.plan.launches)
+            self.calls = max(CALLS, BYTES // max(work, 1))
+            self.native.left.value = self.calls
+
+    def _settle(self) -> None:
+        """The same lengths came again and again: texts for these alone."""
+        self.native.left.value = execute.NEVER  # one thread is enough
+        made = compile_graph(self._graph, self.target, self._wanted, ALL)
+        if made.picks == self.compiled.picks and made.plan.aliases == self._aliases and not self.edits:
+            self.known, self.settled, self.general = loaded(), self.calls, False
+            self.compiled, self.native = made, _runnable(made, self._numbers if self.opened else ())
 
     def __call__(
         self,
@@ -216,6 +240,10 @@ class Executable:
         it is `opened`, the content of their slots."""
         if self.home is not None:
             return self._away(arrays, reuse, given)
+        if self.general:
+            self.native.left.value -= 1
+            if self.native.left.value < 0:
+                self._settle()
         out: list[Array | None] | None = None
         picks = self.compiled.picks
         if given or any(reuse):

@@ -90,9 +90,20 @@ class Recording:
     judged: tuple[Node, ...]  # what the verdict on the indices is about; none if it has none
     # Calls since then that took the Python path, by how they are written; -1: all will.
     served: dict[object, int] = field(default_factory=dict)
+    runs: object = None  # the native plan that these calls are about
     # Arrays that calls had to copy, by dtype, shape and strides.
     copied: set[tuple[np.dtype[Any], tuple[int, ...], tuple[int, ...]]] = field(default_factory=set)
     compiled: Executable | Staged | None = None  # the executable before kernels of it were replaced by hand
+
+    def count(self, form: object) -> int:
+        """One more of these calls of the plan that it has now."""
+        plan = getattr(self.executable, "native", None)
+        if self.runs is not plan:
+            self.runs = plan
+            self.served.clear()
+        if (served := self.served.get(form, 0)) >= 0:
+            self.served[form] = served = served + 1
+        return served
 
     def numbers(self, given: list[Any]) -> list[Any] | None:
         """The numbers of the tape for a call with these number arguments; None if what was decided by some

@@ -377,6 +377,7 @@ class NativeCall:
             "large": executable.large,
             "threads": threads,
             "changes": bool(assigned) or any(row[0] == layout.ALIAS for row in outputs),
+            "left": ctypes.addressof(executable.left),
             "verdict": verdict,
             "n_values": values if containers else 0,
             "env": _environment().ctypes.data,

@@ -12,7 +12,7 @@ SPEC = record(
     "nargs keywords:many[i64] n_keywords checks:CHECK n_checks inputs:INPUT n_inputs outputs:OUTPUT"
     " n_outputs temps:TEMP n_temps temp_bytes temp_args:ptr program:ptr launches scratch n_buffers large"
     " threads made:OBJECT n_made answer:VALUE n_answer stores:STORE n_stores gifts:GIFT n_gifts changes"
-    " verdict opens:OPEN n_opens n_values env:ENV"
+    " left:many[i64] verdict opens:OPEN n_opens n_values env:ENV"
 )
 # Words that are the same for every spec.
 ENV = record(

@@ -114,6 +114,10 @@ def attempt(spec: SPEC, given: many[Object], nargs, kwnames: Object, result: man
             return False
         if not gifts(spec, args, arrays, outs, buffers):
             return False
+        left = spec.left
+        left[0] = left[0] - 1
+        if left[0] < 0:
+            return False
         aliases(spec, arrays, buffers)
         targets(spec, args, changed)
         run = env.run

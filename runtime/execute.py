@@ -25,6 +25,8 @@ SMALL_BYTES = 32 << 10
 # The blocks of the launches of a group are weighed against each other in steps of this many parts of
 # the heaviest.
 WEIGHTS = 16
+# Calls until another plan is asked for.
+NEVER = 1 << 62
 # Words that a group may have on the stack: some 200 launches.
 MOST_WORDS = 8 << 10
 
@@ -33,7 +35,8 @@ class Executable:
     """A plan whose code is loaded, ready to be called any number of times, from any thread.
 
     `program`, `groups` and `scratch` are what `runner.py` takes; `large` says whether some group of
-    launches is worth threads, which it is from `parallel` bytes on. RuntimeError if a kernel does not
+    launches is worth threads, which it is from `parallel` bytes on. Native calls count `left` down, if it is
+    given, and are none any more below 0. RuntimeError if a kernel does not
     compile; ValueError if the plan contradicts itself.
     """
 
@@ -51,6 +54,7 @@ class Executable:
         self.groups = len(groups)
         self.scratch = max(map(needs, groups), default=0)
         self.large = any(sum(x.work for x in group) >= parallel for group in groups)
+        self.left = ctypes.c_int64(NEVER)
         self._start = self.program.ctypes.data
         self._temps = [(i, b.offset) for i, b in enumerate(plan.buffers) if b.kind == "temp"]
         self._run = runner(self.large)

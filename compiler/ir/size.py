@@ -26,7 +26,8 @@ class Facts:
 
     Symbols are numbered. The first are free; the others, made by division, are computed from those
     before them. `unions`, if asked for: the pairs of free symbols that were found equal. `varying`: free
-    symbols that texts of kernels do not have as literals; `taken`: those that they have so.
+    symbols that texts of kernels do not have as literals; `taken`: those that they have so; `spared`: sizes
+    that they would have so, but for that.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,7 @@ class Facts:
         self.unions: list[tuple[int, int]] | None = None
         self.varying: frozenset[int] = frozenset()
         self.taken: set[int] = set()
+        self.spared: list[Size] = []
         self._known: dict[tuple[int, Terms, int, Terms], Size] = {}
         self.least: dict[Terms, int] = {}
         self.greatest: dict[Terms, int] = {}
@@ -167,6 +169,12 @@ class Facts:
 def varies(size: Size | int) -> bool:
     """Whether it is a symbol in texts where others of its kind are literals."""
     return isinstance(size, Size) and not size.facts.varying.isdisjoint(size.facts.free_in(size.terms))
+
+
+def spare(size: Size | int) -> None:
+    """It varies, and is no literal of a text for that; noted."""
+    if isinstance(size, Size):
+        size.facts.spared.append(size)
 
 
 def taken(size: Size | int) -> int:

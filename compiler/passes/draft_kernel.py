@@ -13,7 +13,7 @@ from ..ir.data import replace
 from ..ir.graph import Loc, Node
 from ..ir.layout import can_be_defined
 from ..ir.program import Call, Operand, row_major
-from ..ir.size import taken, varies
+from ..ir.size import spare, taken, varies
 from ..ir.types import DType
 from ..ops import By, Guard, Ix
 from ..ops.folds import fold
@@ -173,7 +173,10 @@ class Writer:
     def _literal(self, size: int, rows: int) -> bool:
         """Of an inner extent."""
         if varies(size):
-            return size == 1 or (size <= NARROW and rows * size >= WORTH)
+            if size == 1 or (size <= NARROW and rows * size >= WORTH):
+                return True
+            spare(size)
+            return False
         return size <= k.SMALL
 
     def _emit(self, groups: list[tuple[str, ...]], demote: tuple[str, ...] | None) -> Call:

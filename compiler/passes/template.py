@@ -16,6 +16,7 @@ from .. import ops
 from ..ir.artifact import Address, Buffer, Hole, Launch, Plan, Scratch, Strip
 from ..ir.data import data, replace
 from ..ir.graph import Graph, Node, toposort
+from ..ir.kernel import SMALL
 from ..ir.program import Operand, Program, scalar_bytes
 from ..ir.size import Facts, Size, evaluator
 from .arrange import arrange
@@ -269,6 +270,7 @@ class Template:
         self._owner = _getter([firsts[symbol] for symbol in symbols if symbol >= 0])
         self._free = _getter(firsts)
         self._hold = facts.program()
+        self._spared = [evaluator(size) for size in facts.spared]
         numbers = _Numbers()
         self._fill = _filler(plan, numbers) or (lambda known, scalars: plan)
         self._numbers = numbers.evaluators
@@ -283,8 +285,15 @@ class Template:
         if values is None:
             return None
         numbers = [number(values) for number in self._numbers]
-        scalars = [Hole(given[n]) if n in given else n.attrs["value"] for n in outlined.scalars]
+        scalars: list[Any] = [Hole(given[n]) if n in given else n.attrs["value"] for n in outlined.scalars]
         return arrange(self._fill(numbers, scalars))
+
+    def general(self, outlined: Outline) -> bool:
+        """Whether texts have symbols where those for this graph alone would have literals."""
+        if not self._spared:
+            return False
+        values = self._hold(self._free(outlined.sizes))
+        return values is not None and any(1 < size(values) <= SMALL for size in self._spared)
 
 
 def _getter(positions: Sequence[int]) -> Callable[[tuple[int, ...]], tuple[int, ...]]:

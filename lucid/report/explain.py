@@ -76,8 +76,21 @@ def explanation(
     elif not native_call.available():
         notes.append(f"calls are checked by Python, some 10 us each: {native_call.missing()}")
     for made in latest.executable.executables():
-        notes += validation(made)
+        notes += [*lengths(made), *validation(made)]
     return Explanation(Report(name, earlier, traces, plans, tuple(notes)), sort_by, row_limit)
+
+
+def lengths(made: Executable) -> list[str]:
+    """What has become of lengths that varied."""
+    if made.settled:
+        return [f"compiled again for these lengths alone, after {made.settled:,} calls with them"]
+    if made.general:
+        left = max(made.native.left.value, 0)
+        return [
+            "lengths have varied, so kernels are for any length; those for these lengths alone are compiled "
+            f"after {left:,} more calls with them"
+        ]
+    return []
 
 
 def validation(made: Executable) -> list[str]:

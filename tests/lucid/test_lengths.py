@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import nn
+from lucid import engine, nn
 from lucid.compiler import pipeline
 from lucid.runtime import load
 
@@ -135,3 +135,90 @@ def test_another_process_meets_lengths_in_another_order(tmp_path: Path) -> None:
     up, down, again = run([*range(1, 65, 3)]), run([*range(64, 0, -3)]), run([*range(1, 65, 3)])
     assert up[1:] == down[1:] == again[1:]
     assert int(up[0]) <= 5 and int(down[0]) <= 3 and int(again[0]) == 0
+
+
+# --- lengths that stay ---------------------------------------------------------------------------
+
+
+def scaled(x: lucid.Tensor) -> lucid.Tensor:
+    return lucid.softmax(x * 2, axis=-1)
+
+
+@pytest.mark.parametrize("way", ["native", "python", "eager"])
+def test_a_length_that_stays_has_code_of_its_own(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "CALLS", 6)
+    monkeypatch.setattr(engine, "BYTES", 1)
+    f: Callable[..., lucid.Tensor] = scaled if way == "eager" else lucid.compile(scaled)
+    if way == "python":
+        f = f._call  # type: ignore[attr-defined]
+
+    def run(n: int) -> bytes:
+        return f(lucid.tensor(normal(4, n))).numpy().tobytes()
+
+    for n in (2, 3, 4):
+        run(n)
+    first, before = run(9), load.compiles()
+    for n in range(10, 40):  # each of them but once: nothing stays
+        run(n)
+    assert load.compiles() == before
+    for _ in range(5):
+        assert run(9) == first
+    assert load.compiles() == before
+    if way == "native":
+        assert "after 0 more calls with them" in f.explain()  # type: ignore[attr-defined]
+    for _ in range(30):
+        assert run(9) == first
+    assert load.compiles() == before + 1
+    if way == "native":
+        assert f.explain().endswith("compiled again for these lengths alone, after 6 calls with them")  # type: ignore[attr-defined]
+        assert f._native.latest[-1][0] is f._latest  # type: ignore[attr-defined]  # it runs natively, still
+    other = scaled(lucid.tensor(normal(4, 200)))  # no literal would be better: nothing is counted
+    for _ in range(10):
+        assert scaled(lucid.tensor(normal(4, 200))).numpy().tobytes() == other.numpy().tobytes()
+    assert load.compiles() == before + 1
+
+
+def test_what_a_step_changes_stays_the_same_when_its_plan_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state that each call overwrites, also in the call that compiles again."""
+    monkeypatch.setattr(engine, "CALLS", 8)
+    monkeypatch.setattr(engine, "BYTES", 1)
+
+    class Mean:
+        def __init__(self, n: int) -> None:
+            self.state = lucid.tensor(np.zeros((4, n), np.float32))
+
+        def step(self, x: lucid.Tensor) -> lucid.Tensor:
+            self.state.copy_(lucid.softmax(self.state * 0.5 + x, axis=-1))
+            return self.state.sum()
+
+    for n in (3, 4, 5, 7):
+        compiled, plain = Mean(n), Mean(n)
+        step = lucid.compile(compiled.step)
+        for k in range(20):
+            x = lucid.tensor(normal(4, n) + k)
+            step(x)
+            plain.step(x).item()
+        assert compiled.state.numpy().tobytes() == plain.state.numpy().tobytes()
+    assert "compiled again for these lengths alone" in step.explain()
+
+
+def test_threads_at_the_call_that_compiles_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "CALLS", 50)
+    monkeypatch.setattr(engine, "BYTES", 1)
+    f = lucid.compile(scaled)
+    for n in (2, 3, 4):
+        f(normal(4, n))
+    x = normal(4, 9)
+    expected, wrong = f(x).numpy().tobytes(), list[int]()
+
+    def run() -> None:
+        for k in range(100):
+            if f(x).numpy().tobytes() != expected:
+                wrong.append(k)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong and "after 50 calls with them" in f.explain()
