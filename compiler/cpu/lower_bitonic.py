@@ -21,7 +21,7 @@ from __future__ import annotations
 from ..ir.loop import ONE, ZERO, Imm, Operand, Store, Value
 from ..ir.types import DType, f64, i32, i64
 from .lower import Lowering
-from .lower_network import network
+from .lower_network import in_order, network
 from .schedule import SORTED_PAIR
 
 
@@ -76,12 +76,7 @@ class Bitonic:
         return self.b.load(self.row, self.key, at, self.lanes)
 
     def in_order(self, x: Operand, y: Operand) -> tuple[Value, Value]:
-        b = self.b
-        less = b.op("lt", x, y)
-        low = b.op("select", less, x, y)
-        if self.key.size == 8:
-            return low, b.op("xor", b.op("xor", x, y), low)
-        return low, b.op("select", less, y, x)
+        return in_order(self.b, x, y)
 
     def reversed(self, v: Operand) -> Value:
         return self.b.op("shuffle", v, Imm(self.lanes - 1, i32), dtype=self.key)

@@ -1,10 +1,11 @@
 """Short rows, sorted several at a time by a network: which elements are compared does not depend on them.
+Vectors run along the last outer axis. Of values, keys alone are compared, which may be equal.
 
     once:  pairs (0, 1), (2, 3), ..., (0, 2), ...      of Batcher's odd-even merge, for n elements
     for %r in %lo .. %hi step 8 vector                  rows
       for %j in 0 .. %n serial                          key * 2**32 + %j, which no two elements have
       for %c in 0 .. %pairs serial                      the lesser one first
-      for %j in 0 .. %n serial                          places
+      for %j in 0 .. %n serial                          places, or values
 
 (Knuth, The Art of Computer Programming 3, algorithm M of section 5.2.2.)
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import kernel as k
-from ..ir.loop import ONE, ZERO, Imm, Operand, Store
+from ..ir.loop import ONE, ZERO, Builder, Imm, Operand, Store, Value
 from ..ir.types import DType, i32, i64, u32, u64
 from .lower import Lowering
 
@@ -40,18 +41,35 @@ def network(n: int) -> list[tuple[int, int]]:
     return found
 
 
+def in_order(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+    """The lesser one of two keys, and the greater. Of 8 bytes this is what is left of both: a minimum and a
+    maximum are two instructions each there."""
+    less = b.op("lt", x, y)
+    low = b.op("select", less, x, y)
+    if x.dtype.size == 8:
+        return low, b.op("xor", b.op("xor", x, y), low)
+    return low, b.op("select", less, y, x)
+
+
 class Network:
-    """The rows of one sort. `key_of`: an unsigned number of `key.size` bytes, at most 4, of a value."""
+    """The rows of one sort. `key_of`: an unsigned number of `key.size` bytes, of a value; at most 4 where
+    places are asked for. `value_of`: back."""
 
     def __init__(
-        self, x: Lowering, statement: k.Sort, stage: k.Stage, key: DType, key_of: Callable[[Operand], Operand]
+        self,
+        x: Lowering,
+        statement: k.Sort,
+        stage: k.Stage,
+        key: DType,
+        key_of: Callable[[Operand], Operand],
+        value_of: Callable[[Operand], Operand],
     ) -> None:
         self.x, self.b = x, x.b
-        self.statement, self.stage, self.key_of = statement, stage, key_of
+        self.statement, self.stage, self.key_of, self.value_of = statement, stage, key_of, value_of
         self.array = x.arrays[statement.array]
         self.extent = x.extent(stage.axes[0].extent)
-        (self.outer,) = (axis.name for axis in x.kernel.outer)
-        self.both = u64 if key.size == 4 else u32  # a key, and where the element is
+        # a key, and where the element is
+        self.both = key if statement.values else u64 if key.size == 4 else u32
         self.bits = 4 * self.both.size
 
     def memory(self, most: int) -> None:
@@ -86,30 +104,56 @@ class Network:
         return outer.results[0]
 
     def rows(self, lo: Operand, hi: Operand, count: Operand, kept: Operand) -> None:
-        """The places of the first `kept` elements of each row, by so many pairs."""
+        """The first `kept` elements of each row, or their places, by so many pairs."""
+        b, x, (*others, last) = self.b, self.x, self.x.kernel.outer
+        if not others:
+            self.line(lo, hi, count, kept)
+            return
+        size = x.extent(last.extent)
+        some = b.op("select", b.op("lt", ZERO, size), size, ONE)
+        end = b.op("div", b.op("add", hi, b.op("sub", some, ONE)), some)
+        with b.loop(b.op("div", lo, some), end, 1, "serial") as turn, x.scope(*(a.name for a in others)):
+            x.at.update(x.point(turn.var, others))
+            begin = b.op("mul", turn.var, size)
+            first, behind = b.op("sub", lo, begin), b.op("sub", hi, begin)
+            first = b.op("select", b.op("lt", first, ZERO), ZERO, first)
+            self.line(first, x.minimum(behind, size), count, kept)
+
+    def line(self, lo: Operand, hi: Operand, count: Operand, kept: Operand) -> None:
+        """Those from lo to hi along the last outer axis."""
         b, x, lanes, over = self.b, self.x, self.x.schedule.width, self.statement.over
-        with b.loop(lo, hi, lanes, "vector") as group, x.scope(self.outer) as level:
-            x.vector, x.at[self.outer] = self.outer, group.var
+        last = x.kernel.outer[-1].name
+        with b.loop(lo, hi, lanes, "vector") as group, x.scope(last) as level:
+            x.vector, x.at[last] = last, group.var
             x.mask = x.first_lanes(b.op("sub", hi, group.var))
             x.hoist(self.stage, level)
             with b.loop(ZERO, self.extent, 1, "serial") as turn, x.scope(over):
                 x.at[over] = turn.var
                 key = x.cast(self.key_of(b.widen(x.value(self.statement.expr), lanes)), self.both)
-                where = b.widen(x.cast(turn.var, self.both), lanes)
-                both = b.op("or", b.op("shl", key, Imm(self.bits, self.both)), where)
-                b.emit(Store(ELEMENTS, b.op("mul", turn.var, Imm(lanes, i64)), both))
+                b.emit(Store(ELEMENTS, b.op("mul", turn.var, Imm(lanes, i64)), self.placed(key, turn.var)))
             with b.loop(ZERO, count, 1, "serial") as turn:
                 left, right = (
                     b.op("mul", x.cast(b.load(name, i32, turn.var), i64), Imm(lanes, i64))
                     for name in (LEFT, RIGHT)
                 )
-                first, second = (b.load(ELEMENTS, self.both, at, lanes) for at in (left, right))
-                less = b.op("lt", first, second)
-                b.emit(Store(ELEMENTS, left, b.op("select", less, first, second)))
-                b.emit(Store(ELEMENTS, right, b.op("select", less, second, first)))
+                low, high = in_order(b, *(b.load(ELEMENTS, self.both, at, lanes) for at in (left, right)))
+                b.emit(Store(ELEMENTS, left, low))
+                b.emit(Store(ELEMENTS, right, high))
             with b.loop(ZERO, kept, 1, "serial") as turn:
                 x.at[over] = turn.var
-                both = b.load(ELEMENTS, self.both, b.op("mul", turn.var, Imm(lanes, i64)), lanes)
-                place = x.cast(b.op("and", both, Imm((1 << self.bits) - 1, self.both)), i64)
+                found = b.load(ELEMENTS, self.both, b.op("mul", turn.var, Imm(lanes, i64)), lanes)
+                value = self.found(found)
                 at, stride, _ = x.address(self.array, self.statement.index)
-                b.emit(Store(self.array.name, at, place, stride, x.mask, False, self.statement.loc))
+                b.emit(Store(self.array.name, at, value, stride, x.mask, False, self.statement.loc))
+
+    def placed(self, key: Value, place: Operand) -> Operand:
+        """A key, and behind it where the element is, unless only values are asked for."""
+        if self.statement.values:
+            return key
+        where = self.b.widen(self.x.cast(place, self.both), key.lanes)
+        return self.b.op("or", self.b.op("shl", key, Imm(self.bits, self.both)), where)
+
+    def found(self, both: Value) -> Operand:
+        if self.statement.values:
+            return self.value_of(both)
+        return self.x.cast(self.b.op("and", both, Imm((1 << self.bits) - 1, self.both)), i64)

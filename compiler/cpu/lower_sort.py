@@ -32,6 +32,9 @@ from .schedule import SORTED as MOST
 
 DIGITS = 256
 SHORT = 128  # elements: up to here counting all that come before is quicker than 256 counts a digit
+# Of values: what the network needs for more does not fit the stack beside long rows. Rows along the last axis
+# from which on these are sorted together; elements up to which fewer are.
+SHORT_VALUES, ROWS, SHORT_ROWS = 64, 8, 16
 COUNTS = "sort.counts"
 
 
@@ -71,16 +74,22 @@ class SortLowering(Mode):
         if values:
             rows = ValueRows(self, self.extent)
             room = rows.room
-        elif len(outer) == 1 and self.key.size <= 4 and not x.schedule.threads:
-            network = Network(x, self.statement, self.stage, self.key, self.key_of)
-            network.memory(SHORT)
+        if outer and (values or self.key.size <= 4) and not x.schedule.threads:
+            network = Network(x, self.statement, self.stage, self.key, self.key_of, self.value_of)
+            most: Operand = Imm(SHORT_VALUES if values else SHORT, i64)
+            network.memory(SHORT_VALUES if values else SHORT)
+            if values:  # of few rows, most lanes would have none
+                enough = b.op("le", Imm(ROWS, i64), x.extent(outer[-1].extent))
+                most = b.op("select", enough, most, Imm(SHORT_ROWS, i64))
+            together = b.op("le", self.extent, most)
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             self.base = b.op("mul", block.var, room)  # of the block's working memory
             lo: Operand = b.op("mul", block.var, x.slot("block"))
             hi = x.minimum(b.op("add", lo, x.slot("block")), x.points(outer))
             if network is not None:
-                left = b.op("select", short, hi, lo)
-                network.rows(lo, left, network.prepare(few), self.kept())
+                left = b.op("select", together, hi, lo)
+                pairs = network.prepare(b.op("select", together, self.extent, ZERO))
+                network.rows(lo, left, pairs, self.kept())
                 lo = left
             with b.loop(lo, hi, 1, "serial") as row, self.at_row(row.var):
                 if rows is not None:
