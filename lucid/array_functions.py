@@ -27,7 +27,8 @@ __all__ = [
     "nanstd", "nansum", "nanvar", "prod", "ptp",
     # pieces
     "array_split", "cat", "chunk", "column_stack", "concat", "concatenate", "dsplit", "dstack",
-    "hsplit", "hstack", "split", "stack", "tensor_split", "unbind", "unstack", "vsplit", "vstack",
+    "hsplit", "hstack", "row_stack", "split", "stack", "tensor_split", "unbind", "unstack", "vsplit",
+    "vstack",
     # arrangements
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_shapes", "broadcast_tensors",
     "diag", "diagflat", "diagonal", "expand_dims", "flip", "fliplr", "flipud", "meshgrid", "moveaxis",
@@ -162,7 +163,7 @@ def _at_least(ndim: int, axis: int | None, doc: str) -> Callable[[Any], Tensor]:
 
 
 hstack = _at_least(1, None, "Arrays side by side: along the second axis, vectors along the first.")
-vstack = _at_least(2, 0, "Arrays one below the other; vectors are rows.")
+vstack = row_stack = _at_least(2, 0, "Arrays one below the other; vectors are rows.")
 dstack = _at_least(3, 2, "Arrays one behind the other, along the third axis.")
 
 

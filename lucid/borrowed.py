@@ -15,6 +15,7 @@ _NAMES = {
     ".array_functions": """addbmm addmm addmv addr allclose baddbmm bmm corrcoef cov cross
         adjoint dsplit hsplit inner isclose kron mv vdot vsplit""",
     ".assembly": "diag_embed diagonal_scatter narrow select_scatter slice_scatter swapdims",
+    ".bessel": "i0",
     ".choosing": "choose compress masked_scatter take_along_dim",
     ".histograms": "histc",
     ".elements": "argwhere bincount nonzero",
@@ -24,6 +25,7 @@ _NAMES = {
         logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit multiply nan_to_num
         negative nextafter not_equal outer positive rad2deg signbit sinc sub subtract
         true_divide xlogy""",
+    ".incomplete": "igamma igammac mvlgamma",
     ".linalg": "cholesky_inverse cholesky_solve lstsq matrix_exp matrix_rank qr",
     ".nn.functional": "hardshrink log_softmax prelu",
     ".questions": "aminmax is_nonzero",

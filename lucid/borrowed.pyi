@@ -191,6 +191,16 @@ the range of what there is is not finite; in a trace, which does not know it, th
     def hypot(self, b: Any) -> Tensor:
         """sqrt(a² + b²), without overflow inside. Its gradient at 0 is 0."""
 
+    def i0(self) -> Tensor:
+        """The modified Bessel function of the first kind, of order 0; its derivative is `i1`."""
+
+    def igamma(self, x: Any) -> Tensor:
+        """The part of a gamma distribution of concentration a that is below x; NaN where one is below 0. Right to
+1e-13 for a up to 1000, with gradients to both."""
+
+    def igammac(self, x: Any) -> Tensor:
+        """1 - `gammainc`(a, x); small ones keep their digits for a of at least 1."""
+
     def inner(self, b: Any) -> Tensor:
         """Sums of products over the last axes."""
 
@@ -290,6 +300,9 @@ reservoir, 2006.)"""
 
     def mv(self, b: Any) -> Tensor:
         """a @ b, of 2 and 1 axes."""
+
+    def mvlgamma(self, p: int) -> Tensor:
+        """The logarithm of the gamma function of p dimensions; NaN where a is at most (p - 1) / 2."""
 
     def nan_to_num(self, nan: float = ..., posinf: float | None = ..., neginf: float | None = ...) -> Tensor:
         """NaN and infinities as numbers; by default the greatest and the least of the dtype."""

@@ -10,7 +10,7 @@ import numpy as np
 from . import subscripts
 from .array_functions import broadcast_tensors, stack
 from .assembly import resize
-from .creation import arange, values_of
+from .creation import arange, ones, values_of
 from .creation import given as asarray
 from .errors import public
 from .functional import where
@@ -22,9 +22,9 @@ from .tensor import Tensor, apply
 
 __all__ = [
     "choose", "compress", "copyto", "diag_indices", "diag_indices_from", "extract", "fill_diagonal",
-    "fromfunction", "indices", "lexsort", "masked_scatter", "nanargmax", "nanargmin", "nancumprod",
-    "nancumsum", "piecewise", "place", "put", "putmask", "ravel_multi_index", "select",
-    "take_along_dim", "tril_indices_from", "triu_indices_from", "unravel_index",
+    "fromfunction", "indices", "lexsort", "mask_indices", "masked_scatter", "nanargmax", "nanargmin",
+    "nancumprod", "nancumsum", "piecewise", "place", "put", "putmask", "ravel_multi_index", "select",
+    "sort_complex", "take_along_dim", "tril_indices_from", "triu_indices_from", "unravel_index",
 ]  # fmt: skip
 
 
@@ -229,6 +229,18 @@ def fill_diagonal(x: Tensor, val: Any, wrap: bool = False) -> None:
     put(x, np.arange(0, end, step), val)
 
 
+@public
+def sort_complex(x: Any) -> Tensor:
+    """As complex numbers, in the order of their real, then of their imaginary parts, along the last axis; NaN
+    comes last."""
+    x = asarray(x)
+    if not x.is_complex():
+        x = x.astype(np.complex64 if x.dtype.kind in "iu" and x.dtype.itemsize < 4 else np.complex128)
+    last = x.real.isnan() * 2 + x.imag.isnan()
+    found: Tensor = x.take_along_axis(lexsort((x.imag, x.real, last)), -1)
+    return found
+
+
 # --- indices -------------------------------------------------------------------------------------------
 
 
@@ -254,6 +266,14 @@ def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
 def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
     """`function` of the `indices` of a grid, one argument an axis."""
     return function(*indices(shape, dtype=dtype), **kwargs)
+
+
+@public
+def mask_indices(n: int, mask_func: Callable[..., Any], k: Any = 0) -> tuple[Tensor, ...]:
+    """The indices at which `mask_func(ones((n, n)), k)`, such as `triu`, is not 0. Outside of compiled
+    functions, unless these values are known."""
+    mask = values_of("mask_indices", mask_func(ones((n, n), dtype=np.int64), k), "use triu_indices")
+    return tuple([asarray(part) for part in np.nonzero(mask)])
 
 
 @public

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 # Methods, apart from those of records of ops, that give a tensor of the same shape.
-_NAMES = """abs absolute add addbmm addcdiv addcmul addmm addmv addr baddbmm bitwise_and bitwise_left_shift
-    bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip conj_physical
-    cumprod cumsum deg2rad div divide eq fix float_power floor floor_divide frac gcd ge greater greater_equal
-    gt heaviside hypot index_add index_copy index_fill index_put index_reduce lcm ldexp le lerp less
-    less_equal logical_and logical_not logical_or logical_xor logit lt masked_fill masked_scatter maximum
-    minimum mul multiply nan_to_num ne neg negative nextafter not_equal polygamma pow rad2deg reciprocal relu
-    remainder renorm round rsqrt scatter scatter_add scatter_reduce sinc softmax square sub subtract tril
-    triu true_divide trunc xlogy"""
+_NAMES = """abs absolute add addbmm addcdiv addcmul addmm addmv addr baddbmm bitwise_and
+    bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil clamp clamp_max
+    clamp_min clip conj_physical cumprod cumsum deg2rad div divide eq fix float_power floor floor_divide
+    frac gcd ge greater greater_equal gt heaviside hypot i0 igamma igammac index_add index_copy
+    index_fill index_put index_reduce lcm ldexp le lerp less less_equal logical_and logical_not
+    logical_or logical_xor logit lt masked_fill masked_scatter maximum minimum mul multiply mvlgamma
+    nan_to_num ne neg negative nextafter not_equal polygamma pow rad2deg reciprocal relu remainder
+    renorm round rsqrt scatter scatter_add scatter_reduce sinc softmax square sub subtract tril triu
+    true_divide trunc xlogy"""
 METHODS = _NAMES.split()
 # Those that give another shape. (PyTorch's `transpose` exchanges two axes, NumPy's takes all.)
 SHAPED = {"transpose": "swapaxes", **{n: n for n in ("squeeze", "swapaxes", "swapdims", "t", "unsqueeze")}}

@@ -153,6 +153,15 @@ class InPlace:
     def hypot_(self, b: Any) -> Self:
         """`hypot`, in place."""
 
+    def i0_(self) -> Self:
+        """`i0`, in place."""
+
+    def igamma_(self, x: Any) -> Self:
+        """`igamma`, in place."""
+
+    def igammac_(self, x: Any) -> Self:
+        """`igammac`, in place."""
+
     def index_add_(self, dim: int, index: Any, source: Any, alpha: Any = ...) -> Self:
         """`index_add`, in place."""
 
@@ -224,6 +233,9 @@ class InPlace:
 
     def multiply_(self, b: Any) -> Self:
         """`multiply`, in place."""
+
+    def mvlgamma_(self, p: int) -> Self:
+        """`mvlgamma`, in place."""
 
     def nan_to_num_(self, nan: float = ..., posinf: float | None = ..., neginf: float | None = ...) -> Self:
         """`nan_to_num`, in place."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 _NAMES = {
+    ".along": "apply_along_axis apply_over_axes vectorize",
     ".assembly": """append block block_diag cartesian_prod combinations delete diag_embed
         diagonal_scatter insert ix_ narrow resize rollaxis select_scatter slice_scatter swapdims
         trim_zeros""",
-    ".choosing": """choose compress copyto diag_indices diag_indices_from extract fill_diagonal fromfunction
-        indices lexsort masked_scatter nanargmax nanargmin nancumprod nancumsum piecewise place put putmask
-        ravel_multi_index select take_along_dim tril_indices_from triu_indices_from unravel_index""",
+    ".bessel": "i0",
+    ".buffers": "asanyarray asarray_chkfinite ascontiguousarray frombuffer fromiter fromstring real_if_close",
+    ".choosing": """choose compress copyto diag_indices diag_indices_from extract fill_diagonal
+        fromfunction indices lexsort mask_indices masked_scatter nanargmax nanargmin nancumprod
+        nancumsum piecewise place put putmask ravel_multi_index select sort_complex take_along_dim
+        tril_indices_from triu_indices_from unravel_index""",
     ".derivatives": "hessian jacfwd jacrev jvp linearize vjp",
     ".dtypes": "can_cast finfo iinfo isdtype promote_types result_type",
+    ".grids": "c_ index_exp mgrid ogrid r_ s_",
     ".histograms": "histc histogram2d histogramdd",
+    ".incomplete": "igamma igammac mvlgamma",
     ".linalg": """cholesky cholesky_inverse cholesky_solve cond det eig inverse logdet lstsq matrix_exp
         matrix_power matrix_rank matrix_transpose pinverse qr slogdet solve vecdot""",
     ".mapping": "vmap",
@@ -38,7 +44,7 @@ _NAMES = {
         hamming_window hann_window hanning interp kaiser kaiser_window norm renorm unwrap""",
     ".spectra": "istft stft",
     ".testing.replaying": "replay",
-    ".whole_numbers": """addcdiv addcmul bitwise_count divmod fabs frac frexp gcd isneginf isposinf lcm ldexp
-        modf""",
+    ".whole_numbers": """addcdiv addcmul bitwise_count divmod fabs frac frexp gcd isneginf isposinf
+        lcm ldexp modf packbits spacing unpackbits""",
 }
 LATER = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -5,12 +5,24 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from . import orthogonal
 from .array_functions import logsumexp
+from .bessel import i0, i0e, i1, i1e
 from .creation import given as asarray
 from .errors import public
 from .functional import logit, polygamma, round, sinc, where, xlogy
+from .incomplete import (
+    erfcx,
+    gammainc,
+    gammaincc,
+    log_ndtr,
+    multigammaln,
+    ndtri,
+    zeta,
+)  # fmt: skip
 from .named import name_all
 from .nn.functional import log_softmax, softmax
+from .orthogonal import *  # noqa: F403
 from .published import (
     digamma,
     erf,
@@ -25,10 +37,14 @@ from .published import (
 from .tensor import Tensor
 
 __all__ = [
-    "digamma", "entr", "erf", "erfc", "erfinv", "exp2", "expit", "expm1", "gammaln", "log1p", "log_softmax",
-    "logit", "logsumexp", "ndtr", "polygamma", "psi", "round", "sinc", "softmax", "xlog1py", "xlogy",
+    "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammainc", "gammaincc",
+    "gammaln", "i0", "i0e", "i1", "i1e", "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp",
+    "modified_bessel_i0", "modified_bessel_i1", "multigammaln", "ndtr", "ndtri", "polygamma", "psi", "round",
+    "sinc", "softmax", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
+__all__ += orthogonal.__all__
 
+modified_bessel_i0, modified_bessel_i1 = i0, i1
 gammaln, psi = lgamma, digamma
 
 

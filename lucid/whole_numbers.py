@@ -13,17 +13,21 @@ from lucid.compiler.ir.types import TensorType
 
 from . import elementwise as ew
 from . import hosted
+from .array_functions import pad
+from .creation import arange, constant
 from .creation import given as asarray
 from .engine import Array
 from .errors import public
+from .functional import nextafter, where
 from .hosted import Hosted, Options
 from .named import name_all, unary
 from .promote import cast, dtype_of, float_dtype
+from .shapes import normal_axis
 from .tensor import Tensor
 
 __all__ = [
     "addcdiv", "addcmul", "bitwise_count", "divmod", "fabs", "frac", "frexp", "gcd", "isneginf", "isposinf",
-    "lcm", "ldexp", "modf",
+    "lcm", "ldexp", "modf", "packbits", "spacing", "unpackbits",
 ]  # fmt: skip
 
 
@@ -73,6 +77,56 @@ def lcm(a: Any, b: Any) -> Tensor:
     """The least common multiple of two integers; NumPy finds it, in a compiled function as a step between
     kernels. TypeError for other dtypes."""
     return hosted.results(_LCM, *_integers("lcm", a, b))[0]
+
+
+def _places_of_bits(name: str, bitorder: str) -> Tensor:
+    """How far each of the eight bits of a byte lies from its end."""
+    if bitorder not in ("big", "little"):
+        raise ValueError(f"{name}: bitorder must be 'big' or 'little', not {bitorder!r}")
+    return constant(arange(8, dtype=np.uint8) if bitorder == "little" else arange(7, -1, -1, dtype=np.uint8))
+
+
+def _bytes_last(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
+    """With the axis at the end, for None of all elements in a row."""
+    if axis is None:
+        return x.ravel(), 0
+    at = normal_axis(axis, x.ndim)
+    return x.moveaxis(at, -1), at
+
+
+@public
+def packbits(x: Any, /, axis: int | None = None, bitorder: str = "big") -> Tensor:
+    """Eight elements of an axis (of all in a row, for None), 1 where they are not 0, as one of uint8; zeros
+    come behind the last ones."""
+    x = asarray(x)
+    if x.dtype.kind not in "biu":
+        raise TypeError(f"packbits: expected integers or bools, not {x.dtype}")
+    bits, at = _bytes_last(x != 0, axis)
+    behind = -bits.shape[-1] % 8
+    bits = pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, behind)]) if behind else bits
+    bits = bits.reshape((*bits.shape[:-1], bits.shape[-1] // 8, 8)).astype(np.uint8)
+    found: Tensor = (bits << _places_of_bits("packbits", bitorder)).sum(-1, dtype=np.uint8)
+    return found.moveaxis(-1, at)
+
+
+@public
+def unpackbits(x: Any, /, axis: int | None = None, count: int | None = None, bitorder: str = "big") -> Tensor:
+    """The bits of numbers of uint8, eight in the place of one, along an axis (of all in a row, for None). Of
+    these the first `count`, with zeros behind the last ones where there are less, or all but so many."""
+    x = asarray(x)
+    if x.dtype != np.uint8:
+        raise TypeError(f"unpackbits: expected uint8, not {x.dtype}")
+    whole, at = _bytes_last(x, axis)
+    bits = (whole.unsqueeze(-1) >> _places_of_bits("unpackbits", bitorder)) & 1
+    bits = bits.reshape((*whole.shape[:-1], whole.shape[-1] * 8))
+    if count is not None:
+        n = bits.shape[-1]
+        kept = count if count >= 0 else n + count
+        if kept < 0:
+            raise ValueError(f"unpackbits: count {count} of {n} bits")
+        more = max(0, kept - n)
+        bits = pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, more)]) if more else bits[..., :kept]
+    return bits.moveaxis(-1, at)
 
 
 @public
@@ -176,6 +230,17 @@ def addcmul(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
 def addcdiv(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """x + value tensor1 / tensor2."""
     return asarray(x) + asarray(tensor1) * value / tensor2  # type: ignore[no-any-return]
+
+
+@public
+def spacing(x: Any) -> Tensor:
+    """The distance of each element to the next number further from 0, with the sign of x; NaN of inf. It has
+    no gradient."""
+    x = asarray(x).detach()
+    x = x if x.is_floating_point() else x.astype(np.float64)
+    away = nextafter(x, where(x < 0, -np.inf, np.inf).astype(x.dtype))
+    found: Tensor = away - x
+    return found
 
 
 name_all(globals(), __all__)

@@ -4,6 +4,7 @@ order, also where two ways of computing meet."""
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -200,7 +201,8 @@ def test_where_two_ways_meet(f: Callable[..., Any], x: float, first: float, seco
 def test_special_has_pytorchs_names() -> None:
     assert lucid.special.expit is lucid.sigmoid
     assert lucid.special.gammaln is lucid.lgamma and lucid.special.psi is lucid.digamma
-    alone = {"entr", "ndtr", "xlog1py"}  # in PyTorch, too, these stand in special alone
+    alone = {n for n in lucid.special.__all__ if re.search("_polynomial_|bessel|gamma|ndtr|i0e|i1", n)}
+    alone = (alone | {"entr", "erfcx", "xlog1py", "zeta"}) - {"gammaln", "digamma", "polygamma"}
     assert not any(hasattr(lucid, name) for name in alone)
     for name in set(lucid.special.__all__) - {"expit", "gammaln", "psi"} - alone:
         assert getattr(lucid, name) is getattr(lucid.special, name)

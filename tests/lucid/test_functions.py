@@ -298,8 +298,11 @@ def test_names_that_come_later_are_those_of_the_modules() -> None:
         space: Any = operator.attrgetter(module.removeprefix("."))(lucid)
         assert found is getattr(space, name), name
     for module in (
+        "along",
         "assembly",
+        "buffers",
         "choosing",
+        "grids",
         "polynomials",
         "questions",
         "saving",

@@ -86,7 +86,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "bitwise_xor": (3,), "bitwise_left_shift": (1,), "bitwise_right_shift": (1,), "gcd": (4,), "lcm": (4,),
     "addmm": (np.ones((2, 2)), X), "addmv": (np.ones((3, 3)), X[0]), "addr": (X[0, :2], X[0]), "addbmm":
     (np.ones((4, 2, 2), "f"), np.ones((4, 2, 3), "f")), "baddbmm": (np.ones((4, 2, 2)), np.ones((4, 2, 3))),
-    "polygamma": (1,),
+    "polygamma": (1,), "mvlgamma": (1,),
     "clamp": (-1, 1), "clamp_max": (1,), "clamp_min": (0,), "clip": (0, None), "cumprod": (1,),
     "cumsum": (0,),
     "index_put": (([0, 1], [1, 1]), 5.0), "lerp": (X * 2, 0.25), "masked_scatter": (X > 0, X * 2),

@@ -1,14 +1,18 @@
-"""Programs of what fewer people look for who come from PyTorch, see `like_torch.py`: methods in place, hooks
-of leaves and of state."""
+"""Programs of what fewer people look for who come from PyTorch, see `like_torch.py`: methods in place,
+special functions, hooks of leaves and of state."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from lucid import orthogonal
+
 from . import layers_like_torch, like_torch
-from .like_torch import Program, add, numbers
+from .like_torch import Program, add, numbers, with_gradients
 from .names_like_torch import linear
 
 BEFORE = set(like_torch.PROGRAMS)
@@ -56,6 +60,46 @@ def through_in_place(t: Any) -> Any:
 
 
 add("in place gradients of shapes", through_in_place)
+
+# --- special functions -----------------------------------------------------------------------------
+
+PLACES = np.array([-30.0, -3.5, -0.5, 0.3, 2.0, 7.5, 25.0])
+
+
+def of_special(name: str, *given: Any) -> Callable[..., Any]:
+    """The function of a module and of x, and of what else is given."""
+
+    def f(t: Any, x: Any) -> Any:
+        return getattr(t.special, name)(x, *(t.tensor(y) if isinstance(y, np.ndarray) else y for y in given))
+
+    return f
+
+
+for name in ("i0e", "i1e", "erfcx", "log_ndtr"):
+    add(f"special {name}", with_gradients(of_special(name), PLACES / 3))
+for name in ("i0", "i1"):
+    add(f"special {name}", with_gradients(of_special(name), PLACES))
+PARTS = np.array([1e-200, 1e-9, 0.015, 0.3, 0.5, 0.9, 1 - 1e-9])
+add("special ndtri", with_gradients(of_special("ndtri"), PARTS[1:]))
+add("special multigammaln", with_gradients(of_special("multigammaln", 3), np.array([1.2, 3.0, 40.0])))
+SHAPES, ENDS = np.array([0.3, 0.3, 2.0, 7.0, 7.0, 300.0]), np.array([0.1, 4, 3, 1, 30, 290.0])
+
+
+def of_gamma(name: str, t: Any) -> Any:
+    return getattr(t.special, name)(t.tensor(SHAPES), t.tensor(ENDS))
+
+
+for name in ("gammainc", "gammaincc"):
+    add(f"special {name}", partial(of_gamma, name))
+add("special zeta", lambda t: t.special.zeta(t.tensor([1.0, 1.5, 2.0, 9.0]), t.tensor([1.0, 0.3, 7.0, 2.0])))
+
+
+def of_degrees(name: str, t: Any) -> Any:
+    return [getattr(t.special, name)(t.tensor(PLACES / 30), n) for n in (0, 1, 2, 7, -1)]
+
+
+for name in orthogonal.__all__:
+    add(f"special {name}", partial(of_degrees, name))
 
 # --- hooks of leaves and of state ------------------------------------------------------------------
 

@@ -76,6 +76,7 @@ DECIDED = [
     Known("a mean pool is of floats", "raises", "nn.functional.avg_pool1d nn.functional.avg_pool2d nn.functional.avg_pool3d"),
     Known("random numbers are real", "raises", "randn rand_like randn_like normal"),
     Known("values decide a shape or an int: not in a compiled function", "outside"),
+    Known("degrees of polynomials are Python's ints", "raises", detail="n must be an int, not Tensor"),
     Known("numbers stand where PyTorch asks for tensors", "returns", detail="^PyTorch: $"),
     Known("what NumPy takes: operands of several dtypes and shapes, empty ranges, negative tolerances", "returns", RELAXED),
 ]  # fmt: skip
@@ -105,15 +106,9 @@ LEFT_OUT = {
         linalg.lu_factor_ex linalg.lu_solve linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve
         linalg.householder_product linalg.cholesky_ex linalg.inv_ex linalg.solve_ex svd svd_lowrank pca_lowrank
         triangular_solve""",
-    "special functions that few programs meet": """i0 igamma igammac mvlgamma special.i0e special.i1 special.i1e
-        special.zeta special.ndtri special.log_ndtr special.erfcx special.airy_ai
-        special.bessel_j0 special.bessel_j1 special.bessel_y0 special.bessel_y1 special.chebyshev_polynomial_t
-        special.chebyshev_polynomial_u special.chebyshev_polynomial_v special.chebyshev_polynomial_w
-        special.hermite_polynomial_h special.hermite_polynomial_he special.laguerre_polynomial_l
-        special.legendre_polynomial_p special.modified_bessel_i0 special.modified_bessel_i1 special.modified_bessel_k0
-        special.modified_bessel_k1 special.scaled_modified_bessel_k0 special.scaled_modified_bessel_k1
-        special.shifted_chebyshev_polynomial_t special.shifted_chebyshev_polynomial_u
-        special.shifted_chebyshev_polynomial_v special.shifted_chebyshev_polynomial_w special.spherical_bessel_j0""",
+    "special functions that few programs meet": """special.airy_ai special.bessel_j0 special.bessel_j1 special.bessel_y0
+        special.bessel_y1 special.modified_bessel_k0 special.modified_bessel_k1 special.scaled_modified_bessel_k0
+        special.scaled_modified_bessel_k1 special.spherical_bessel_j0""",
     "torch.masked, a prototype": """masked.sum masked.prod masked.cumsum masked.cumprod masked.amax masked.amin
         masked.argmax masked.argmin masked.mean masked.median masked.norm masked.var masked.std masked.softmax
         masked.log_softmax masked.softmin masked.normalize masked.logaddexp masked.logsumexp""",
