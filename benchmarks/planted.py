@@ -159,8 +159,8 @@ FAULTS = (
     # --- templates
     Planted(
         "no facts are noted of sizes: a template serves those that it must not", "templates",
-        "compiler/passes/template.py", "        facts.recording = True\n",
-        "        facts.recording = False\n",
+        "compiler/passes/template.py", "    facts.recording = True\n",
+        "    facts.recording = False\n",
     ),
     Planted(
         "a literal is no part of a template's key", "templates", "compiler/passes/template.py",

@@ -51,7 +51,7 @@ def edited(compiled: Compiled, kernel: Kernel, target: Target) -> Compiled:
         for call, name in zip(stages.program.calls, names, strict=True)
     )
     new.__dict__["named"] = Program(stages.program.graph, tuple(shown))
-    new.passes, new.codes = passes, stages.codes
+    new.passes = passes
     new.plan = labelled(arrange(stages.plan), compiled.written, compiled.picks)
     new.__dict__["stages"] = replace(stages, plan=new.plan)
     return new

@@ -22,13 +22,14 @@ from .ir.kernel import Kernel
 from .ir.layout import parted
 from .ir.program import Program
 from .ir.target import Target
+from .passes import shelf
 from .passes.arrange import arrange
 from .passes.fuse import fuse
 from .passes.pairs import labelled, pairs
 from .passes.plan import make_plan
 from .passes.runs import in_runs
 from .passes.simplify import simplify
-from .passes.template import LITERALS, Outline, Template, general, outline, settled, varying
+from .passes.template import LITERALS, Outline, Template, general, generalised, outline, settled, varying
 from .text.kernel import print_kernel
 
 if TYPE_CHECKING:
@@ -74,9 +75,18 @@ class Compiled:
     ) -> None:
         self._written, self._graph, self.times = written, graph, times
         self._outlined, self._template = outlined, made.template
-        self.plan = labelled(plan, written, made.picks)
-        self.picks, self.codes = made.picks, made.codes
+        self.picks = made.template.made.picks
+        self.plan = labelled(plan, written, self.picks)
         self.passes, self.validation = made.passes, made.validation
+
+    @property
+    def codes(self) -> list[Code]:
+        """Of the kernels, in the order in which they run."""
+        return [launch.code for launch in self.plan.launches]
+
+    def noted(self) -> bool:
+        """Whether the passes have taken the steps that they noted."""
+        return self._template.found(self._outlined.sizes) is not None
 
     def opened(self, numbers: Sequence[Node]) -> Plan:
         """The plan with holes in the place of these scalars, whose values come with each call."""
@@ -125,11 +135,16 @@ class _Made:
     """A template, and what it has in common with all plans that are made from it."""
 
     template: Template
-    picks: tuple[int, ...]
-    codes: tuple[Code, ...]
     passes: Passes
-    times: tuple[tuple[str, float], ...]
-    validation: tuple[Access, ...] | None
+    validation: tuple[Access, ...] | None = None
+
+
+@data
+class Store:
+    """Where texts are kept for processes to come, by keys of this version of lucid; None if there is none."""
+
+    get: Callable[[str], str | None]
+    put: Callable[[str, str], None]
 
 
 _KERNELS: dict[tuple[str, str], tuple[Schedule, Code]] = {}
@@ -141,11 +156,15 @@ TEMPLATES = 8
 
 
 def compile_graph(
-    graph: Graph, target: Target, aliases: Sequence[int] = (), literals: int = LITERALS
+    graph: Graph,
+    target: Target,
+    aliases: Sequence[int] = (),
+    literals: int = LITERALS,
+    store: Store | None = None,
 ) -> Compiled:
     """Compile `graph` for `target`. `aliases[k]`: the input that output k may overwrite, or -1. `literals`:
     how many values of a size may be literals in texts of kernels, before it is a symbol there; it changes no
-    bit.
+    bit. `store`: has what other processes have made, and is given what this one makes.
 
     The passes run over symbols in place of sizes; graphs of the same structure that differ in sizes
     alone share what they make (`template.py`).
@@ -171,38 +190,56 @@ def compile_graph(
     def passes(given: Graph, audit: ModuleType | None, vary: frozenset[int] = frozenset()) -> Stages:
         return run_passes(given, target, aliases, audit, vary)
 
-    made, plan = _generalise(graph, outlined, vary, passes)
+    validated = os.environ.get("LUCID_VALIDATE", "").strip() == "1"
+    name = shelf.name(outlined, (*key[1:], sorted(vary))) if store and not validated else None
+    kept = (store.get(name) if store and name else None) or ""
+    template = _taken(kept, outlined, target)
+    clock.lap("fill")
+    times, validation = tuple(clock.laps), None
+    if template is None:
+        template, stages = _generalise(graph, outlined, vary, passes)
+        times = stages.times
+        if validated:
+            validation = import_module(".validate", __package__).validate(stages.program)
+        if store and name:
+            store.put(name, shelf.write(template.made, kept, TEMPLATES))
+    made = _Made(template, partial(passes, vary=vary), validation)
+    plan = template.fill(outlined)
+    assert plan is not None
     _TEMPLATES[key] = [made, *known][:TEMPLATES]
     while len(_TEMPLATES) > STRUCTURES:
         _TEMPLATES.popitem(last=False)
-    return _audited(Compiled(written, graph, outlined, made, plan, made.times))
+    return _audited(Compiled(written, graph, outlined, made, plan, times))
+
+
+def _taken(kept: str, outlined: Outline, target: Target) -> Template | None:
+    """The first of the templates that a store has for the key of a graph which serves it."""
+    with suppress(ValueError):  # damaged: as if it were not there
+        for found in shelf.read(kept, partial(_of_key, target)):
+            template = Template(found)
+            if template.numbers(outlined.sizes) is not None:
+                return template
+    return None
 
 
 def _generalise(
-    graph: Graph, outlined: Outline, vary: frozenset[int], passes: Callable[..., Stages]
-) -> tuple[_Made, Plan]:
-    """The template that `graph` is the first example of, and its own plan."""
+    graph: Graph, outlined: Outline, vary: frozenset[int], passes: Passes
+) -> tuple[Template, Stages]:
+    """The template that `graph` is the first example of, and what the passes made of it."""
     found: list[Stages] = []
 
-    def run(general: Graph) -> Plan:
+    def run(general: Graph) -> tuple[Plan, tuple[int, ...]]:
         found.append(passes(general, None))
-        return found[0].plan
+        return found[0].plan, found[0].picks
 
-    template = Template(graph, outlined, vary, run)
-    plan = template.fill(outlined)
-    assert plan is not None, "the passes took other steps than they noted"
-    (stages,) = found
-    validation = None
-    if os.environ.get("LUCID_VALIDATE", "").strip() == "1":
-        validation = import_module(".validate", __package__).validate(stages.program)
-    plain = partial(passes, vary=vary)
-    return _Made(template, stages.picks, stages.codes, plain, stages.times, validation), plan
+    return Template(generalised(graph, outlined, vary, run)), found[0]
 
 
 def _audited(compiled: Compiled) -> Compiled:
     """If the environment asks for it: the passes run over plain sizes too, each is verified, and the plan
     must be the same."""
     if audit := _audit():
+        assert compiled.noted(), "the passes took other steps than they noted"
         stages = compiled.stages
         audit.same_plan(compiled.plan, stages.plan)
         assert compiled.picks == stages.picks
@@ -260,6 +297,21 @@ def distinct(graph: Graph) -> tuple[Graph, tuple[int, ...]]:
             node = node.inputs[0]
         picks.append(inputs[node] if node.op is ops.INPUT else outputs.setdefault(node, len(outputs)))
     return Graph(graph.name, graph.inputs, tuple(outputs)), tuple(picks)
+
+
+def _of_key(target: Target, key: str, name: str, finish: bool) -> Code:
+    """The code of a kernel of which only the key is there."""
+    text = key.split("\n", 2)[2]
+    found = _KERNELS.get((text, target.key))
+    if found is not None:
+        return found[1]
+
+    def source() -> str:
+        from .text.kernel_parse import parse_kernel  # where the machine code has been lost
+
+        return compile_kernel(parse_kernel(text), target)[1].llvm
+
+    return Code(key, name, source, finish)
 
 
 def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:

@@ -23,11 +23,11 @@ from lucid.compiler.ir.graph import LOC, Graph, Node, bind, forget, mark, toposo
 from lucid.compiler.ir.program import scalar_bytes
 from lucid.compiler.ir.target import Target
 from lucid.compiler.ir.types import TensorType, from_numpy
-from lucid.compiler.pipeline import Compiled, compile_graph, lined_codes
+from lucid.compiler.pipeline import Compiled, Store, compile_graph, lined_codes
 from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import execute
 from lucid.runtime.host import host
-from lucid.runtime.load import assembly, loaded
+from lucid.runtime.load import assembly, keep_text, kept_text, loaded
 from lucid.runtime.stored import Stored
 
 from . import logs, settings
@@ -62,6 +62,8 @@ class _Planned(NamedTuple):
     fixed: Answers
 
 
+# Plans are kept beside machine code.
+_STORE = Store(kept_text, keep_text)
 # By structure.
 _plans: Kept[_Planned] = Kept()
 
@@ -192,7 +194,8 @@ class Executable:
         self.opened = device == "cpu" and bool(numbers)
         self.target, self._runner = _machine(device)
         self.device, self.home = device, None if device == "cpu" else home(device)
-        self.compiled: Compiled = compile_graph(graph, self.target, aliases)
+        store = _STORE if device == "cpu" else None
+        self.compiled: Compiled = compile_graph(graph, self.target, aliases, store=store)
         self.edits: tuple[Kernel, ...] = ()  # what stands in place of kernels of the graph
         self.threads = threads
         self.known = loaded()  # kernels that this process had before
@@ -222,7 +225,7 @@ class Executable:
     def _settle(self) -> None:
         """The same lengths came again and again: texts for these alone."""
         self.native.left.value = execute.NEVER  # one thread is enough
-        made = compile_graph(self._graph, self.target, self._wanted, ALL)
+        made = compile_graph(self._graph, self.target, self._wanted, ALL, _STORE)
         if made.picks == self.compiled.picks and made.plan.aliases == self._aliases and not self.edits:
             self.known, self.settled, self.general = loaded(), self.calls, False
             self.compiled, self.native = made, _runnable(made, self._numbers if self.opened else ())

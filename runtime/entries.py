@@ -11,13 +11,14 @@ from lucid.compiler.ir.data import data
 
 from . import image
 from .cache import HEADER, PRIVATE, ours, wrong
-from .load import IMAGE, OBJECT
+from .load import IMAGE, OBJECT, TEXT
 
 
 @data
 class Entry:
-    """One file. `kind`: "code" for functions of this CPU, whose `names` it has; "other" for what is known of
-    the machine or of the compiler, and for code of a GPU; "damaged", where `wrong` says what is."""
+    """One file. `kind`: "code" for functions of this CPU, whose `names` it has; "plan" for what passes made
+    of a graph; "other" for what is known of the machine or the compiler, and for code of a GPU; "damaged",
+    where `wrong` says what is."""
 
     path: str
     bytes: int
@@ -62,7 +63,7 @@ def _inside(payload: bytes) -> tuple[str, tuple[str, ...]]:
         return "code", tuple(image.unpack(payload[1:]).symbols)
     if payload[:1] == OBJECT and b"\0" in payload:
         return "code", tuple(payload[1:].partition(b"\0")[0].decode().split("\n"))
-    return "other", ()
+    return "plan" if payload[:1] == TEXT else "other", ()
 
 
 def remove(found: Iterable[Entry]) -> int:

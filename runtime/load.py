@@ -41,7 +41,7 @@ _LOADED: dict[str, Loaded] = {}
 _compiles = 0
 
 # The first byte of a payload of the disk cache says what follows.
-IMAGE, OBJECT = b"I", b"O"
+IMAGE, OBJECT, TEXT = b"I", b"O", b"T"
 
 
 def compiles() -> int:
@@ -112,16 +112,37 @@ def assembly(code: Code, target: Target | None = None) -> str:
         return llvm.emit_assembly(code.llvm, target or host())
 
 
-def _full(key: str) -> str | None:
-    """The key in the disk cache: all that decides the machine code."""
-    versions = stamp()
-    return None if versions is None else f"{versions}\n{host().key}\n{key}"
+def kept(key: str) -> bytes | None:
+    """What the disk cache has under a key, of this version of lucid and for this machine; or None."""
+    store, versions = disk(), stamp()
+    if store is None or versions is None:
+        return None
+    return store.get(f"{versions}\n{host().key}\n{key}")
+
+
+def keep(key: str, payload: bytes) -> None:
+    """Have the disk cache keep it for processes to come, if there is one."""
+    store, versions = disk(), stamp()
+    if store is not None and versions is not None:
+        store.put(f"{versions}\n{host().key}\n{key}", payload)
+
+
+def kept_text(key: str) -> str | None:
+    """A text that the disk cache has; None if it has none, or it cannot be read."""
+    payload = kept(f"plan\n{key}")
+    try:
+        return payload[1:].decode() if payload and payload[:1] == TEXT else None
+    except UnicodeDecodeError:
+        return None
+
+
+def keep_text(key: str, text: str) -> None:
+    keep(f"plan\n{key}", TEXT + text.encode())
 
 
 def _cached(key: str, names: tuple[str, ...]) -> dict[str, int] | None:
     """The functions from the disk cache, or None."""
-    store, full = disk(), _full(key)
-    payload = store.get(full) if store is not None and full is not None else None
+    payload = kept(key)
     if not payload:
         return None
     try:
@@ -137,9 +158,7 @@ def _compiled(key: str, text: str, names: tuple[str, ...], level: int) -> dict[s
     missing = [name for name in names if not addresses.get(name)]
     if missing:
         raise RuntimeError(f"compiled code does not define {', '.join(missing)}")
-    store, full = disk(), _full(key)
-    if store is not None and full is not None:
-        store.put(full, payload)
+    keep(key, payload)
     return addresses
 
 

@@ -13,9 +13,8 @@ all blocks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-from .data import data
+from .data import data, field
 from .types import DType
 
 
@@ -29,7 +28,7 @@ class Code:
 
     key: str  # the kernel's canonical text plus what else decides the code: the cache key
     name: str
-    source: str | Callable[[], str]
+    source: str | Callable[[], str] = field(compare=False)
     finish: bool
     told: tuple[str, ...] = ()
 
@@ -60,7 +59,8 @@ class Address:
     offset: int = 0
 
 
-class Hole(NamedTuple):
+@data
+class Hole:
     """The value of scalar `number` of a graph, in a plan for any: see `template.py`. Where one stands, the
     types promise a number (or its bytes), which it will be; what is still in a slot, each call gives."""
 

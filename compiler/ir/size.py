@@ -17,8 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .data import data
+
 # Products of symbols with their coefficients; a product is a sorted tuple of symbol numbers.
 Terms = tuple[tuple[tuple[int, ...], int], ...]
+Parts = tuple[int, Terms]  # with a constant before them
 
 
 class Facts:
@@ -54,7 +57,7 @@ class Facts:
 
     def quotient(self, a: Size | int, b: Size | int) -> Size:
         """a // b."""
-        key = (*_parts(a), *_parts(b))
+        key = (*parts(a), *parts(b))
         found = self._known.get(key)
         if found is None:
             self.divisions.append((a, b))
@@ -71,7 +74,7 @@ class Facts:
                 found.add(k)
             else:
                 for side in self.divisions[k - self.free]:
-                    found |= self.free_in(_parts(side)[1])
+                    found |= self.free_in(parts(side)[1])
         return found
 
     # --- what was found out ----------------------------------------------------------------------
@@ -132,20 +135,33 @@ class Facts:
             order += [(k, found[k]) for k in ready]
         return order
 
-    def program(self) -> Callable[[Sequence[int]], list[int] | None]:
-        """A function of the free symbols: the values of all symbols if every fact holds, else None."""
-        divisions = [(evaluator(a), evaluator(b)) for a, b in self.divisions]
+    def noted(self) -> Noted:
+        """What there is to know of this run, as data."""
         bounds = []
         for terms in {**self.least, **self.greatest, **self._never}:
             low, high = self.least.get(terms), self.greatest.get(terms)
-            never = frozenset(
-                n
-                for n in self._never.get(terms, ())
-                if (low is None or n >= low) and (high is None or n <= high)
-            )
-            value = evaluator(Size(self, 0, 0, terms))
-            bounds.append((value, low, high, never))
-        apart = [[tuple(map(evaluator, sizes)) for sizes in found] for found in self._distinct]
+            apart = self._never.get(terms, ())
+            never = [n for n in apart if (low is None or n >= low) and (high is None or n <= high)]
+            bounds.append((terms, low, high, never))
+        divisions = [(parts(a), parts(b)) for a, b in self.divisions]
+        distinct = [[tuple(map(parts, sizes)) for sizes in found] for found in self._distinct]
+        return Noted(divisions, bounds, distinct)
+
+
+@data
+class Noted:
+    """What one run found out, as numbers and sequences of them: what is divided by what in the symbols after
+    the free ones; bounds of polynomials, and what they are not; what is distinct."""
+
+    divisions: Sequence[tuple[Parts, Parts]]
+    bounds: Sequence[tuple[Terms, int | None, int | None, Sequence[int]]]
+    distinct: Sequence[Sequence[Sequence[Parts]]]
+
+    def program(self) -> Callable[[Sequence[int]], list[int] | None]:
+        """A function of the free symbols: the values of all symbols if every fact holds, else None."""
+        divisions = [(polynomial(*a), polynomial(*b)) for a, b in self.divisions]
+        bounds = [(polynomial(0, terms), low, high, frozenset(n)) for terms, low, high, n in self.bounds]
+        apart = [[[polynomial(*size) for size in sizes] for sizes in found] for found in self.distinct]
 
         def hold(free: Sequence[int]) -> list[int] | None:
             values = list(free)
@@ -193,10 +209,13 @@ def note_distinct(found: Sequence[tuple[Size | int, ...]]) -> None:
 
 def evaluator(size: Size | int) -> Callable[[Sequence[int]], int]:
     """The polynomial as a function of the values of all symbols."""
-    if not isinstance(size, Size):
-        constant = size
-        return lambda values: constant
-    offset, terms = size.offset, size.terms
+    return polynomial(*parts(size))
+
+
+def polynomial(offset: int, terms: Terms) -> Callable[[Sequence[int]], int]:
+    """The same, of its parts."""
+    if not terms:
+        return lambda values: offset
     if len(terms) == 1:
         ((product, factor),) = terms
         if len(product) == 1:
@@ -284,7 +303,7 @@ class Size:
             if all(c % other == 0 for _, c in self.terms):  # exactly, but for the constant
                 terms = tuple([(p, c // other) for p, c in self.terms])
                 return Size(self.facts, self.value // other, self.offset // other, terms)
-        elif isinstance(other, Size) and _parts(other) == _parts(self) and self != 0:
+        elif isinstance(other, Size) and parts(other) == parts(self) and self != 0:
             return 1
         if not other:
             raise ZeroDivisionError("division of a size by zero")
@@ -381,5 +400,6 @@ def _value(size: Size | int) -> int:
     return size.value if isinstance(size, Size) else size
 
 
-def _parts(size: Size | int) -> tuple[int, Terms]:
+def parts(size: Size | int) -> Parts:
+    """Its polynomial: the constant, and the rest."""
     return (size.offset, size.terms) if isinstance(size, Size) else (size, ())

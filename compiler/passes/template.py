@@ -14,11 +14,11 @@ from typing import Any
 
 from .. import ops
 from ..ir.artifact import Address, Buffer, Hole, Launch, Plan, Scratch, Strip
-from ..ir.data import data, replace
+from ..ir.data import data, once, replace
 from ..ir.graph import Graph, Node, toposort
 from ..ir.kernel import SMALL
 from ..ir.program import Operand, Program, scalar_bytes
-from ..ir.size import Facts, Size, evaluator
+from ..ir.size import Facts, Noted, Parts, Size, evaluator, parts, polynomial
 from .arrange import arrange
 
 # Sizes that the passes treat apart wherever they look: they stay literal.
@@ -139,9 +139,9 @@ def resized(graph: Graph, change: Callable[[int], int]) -> Graph:
 
 def general(
     graph: Graph, outlined: Outline, varying: frozenset[int], holes: bool
-) -> tuple[Graph, Facts, list[int], list[int]]:
+) -> tuple[Graph, Facts, list[int]]:
     """The graph over symbols (and `holes`), of which those that stand in one of the places `varying` are
-    never literals in texts; their facts; the symbol in each place, or -1, and the first place of each."""
+    never literals in texts; their facts; the symbol in each place, or -1."""
     sizes, owners = outlined.sizes, _symbols(graph, outlined)
     firsts = [*dict.fromkeys(owner for owner in owners if owner >= 0)]
     facts = Facts()
@@ -151,7 +151,7 @@ def general(
     facts.varying = frozenset([places[n] for n in varying if places[n] >= 0])
     facts.recording = False  # what the types of nodes demand holds for every graph
     made = _with(graph, outlined, [symbols.get(k, n) for k, n in zip(owners, sizes, strict=True)], holes)
-    return made, facts, places, firsts
+    return made, facts, places
 
 
 def varying(known: Iterable[Template], outlined: Outline, literals: int) -> frozenset[int]:
@@ -204,96 +204,151 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, Size) else value
 
 
-class _Numbers:
-    """The different sizes that stand in a plan, each once, by number."""
+@data
+class Number:
+    """A size in a plan for any: the number in this place of a template's."""
 
-    def __init__(self) -> None:
-        self.evaluators: list[Callable[[Sequence[int]], int]] = []
-        self._known: dict[object, int] = {}
-
-    def of(self, size: Size) -> int:
-        key = size.offset, size.terms
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = len(self.evaluators)
-            self.evaluators.append(evaluator(size))
-        return found
+    place: int
 
 
 # What a plan is made of.
-_RECORDS = (Plan, Buffer, Launch, Address, Strip, Scratch)
+RECORDS = (Plan, Buffer, Launch, Address, Strip, Scratch)
 Filler = Callable[[Sequence[int], Sequence[Any]], Any]
 
 
-def _filler(value: Any, numbers: _Numbers) -> Filler | None:
-    """What stands in the place of `value` once `numbers`, and the scalars, are known; None if it stays."""
+def _numbered(value: Any, sizes: dict[Parts, tuple[int, int]]) -> Any:
+    """The same with a `Number` for each size; what those are is kept in `sizes`: place and value."""
+    if isinstance(value, Size):
+        return Number(sizes.setdefault(parts(value), (len(sizes), value.value))[0])
+    if isinstance(value, tuple):
+        return tuple([_numbered(v, sizes) for v in value])
+    if isinstance(value, RECORDS):
+        return type(value)(*[_numbered(getattr(value, name), sizes) for name in value.__match_args__])
+    return value
+
+
+def _filler(value: Any) -> Filler | None:
+    """What stands in the place of `value` once numbers and scalars are known; None if it stays."""
+    if isinstance(value, Number):
+        return lambda known, scalars: known[value.place]
     if isinstance(value, Hole):
-        number, dtype = value
+        number, dtype = value.number, value.dtype
         assert dtype is not None
         return lambda known, scalars: scalar_bytes(scalars[number], dtype)
-    record = isinstance(value, _RECORDS)
+    record = isinstance(value, RECORDS)
     if not record and not isinstance(value, tuple):
         return None
-    parts = [getattr(value, name) for name in value.__match_args__] if record else [*value]
-    sizes = [(k, numbers.of(part)) for k, part in enumerate(parts) if isinstance(part, Size)]
-    others = [(k, inner) for k, part in enumerate(parts) if (inner := _filler(part, numbers)) is not None]
+    found = [getattr(value, name) for name in value.__match_args__] if record else [*value]
+    sizes = [(k, part.place) for k, part in enumerate(found) if isinstance(part, Number)]
+    others = [
+        (k, inner)
+        for k, part in enumerate(found)
+        if not isinstance(part, Number) and (inner := _filler(part)) is not None
+    ]
     if not sizes and not others:
         return None
 
     def fill(known: Sequence[int], scalars: Sequence[Any]) -> Any:
-        found = parts.copy()
+        filled = found.copy()
         for k, n in sizes:
-            found[k] = known[n]
+            filled[k] = known[n]
         for k, inner in others:
-            found[k] = inner(known, scalars)
-        return type(value)(*found) if record else tuple(found)
+            filled[k] = inner(known, scalars)
+        return type(value)(*filled) if record else tuple(filled)
 
     return fill
 
 
-class Template:
-    """What `outlined` and its like are compiled to. `run` is the passes: from a graph to a plan. `varying`:
-    places of sizes that are no literals in texts; `taken`: the sizes that are, by their places."""
+@data
+class General:
+    """A plan for all graphs of one structure of which what was noted holds, as data: made for `sizes`; in
+    each place of one there is a symbol, or -1. `taken`: symbols that are literals of texts; `varying`: places
+    of sizes that are none; `spared`: the places of numbers that would be. `picks` as in `pipeline.Compiled`.
+    `numbers`: those of the plan for these sizes. `others` tells what was noted, and the polynomials of the
+    numbers: who has these sizes never asks."""
 
-    def __init__(
-        self, graph: Graph, outlined: Outline, varying: frozenset[int], run: Callable[[Graph], Plan]
-    ) -> None:
-        sizes = outlined.sizes
-        made, facts, symbols, firsts = general(graph, outlined, varying, True)
-        facts.recording = True
-        plan = run(made)
-        self.varying = varying
-        self.taken = {n: sizes[n] for n, symbol in enumerate(symbols) if symbol in facts.taken}
+    sizes: tuple[int, ...]
+    symbols: Sequence[int]
+    varying: frozenset[int]
+    taken: frozenset[int]
+    spared: Sequence[int]
+    picks: tuple[int, ...]
+    numbers: Sequence[int]
+    plan: Plan
+    others: Callable[[], tuple[Noted, Sequence[Parts]]]
+
+
+def generalised(
+    graph: Graph,
+    outlined: Outline,
+    varying: frozenset[int],
+    run: Callable[[Graph], tuple[Plan, tuple[int, ...]]],
+) -> General:
+    """What `graph` and its like are compiled to. `run` is the passes: from a graph to a plan and picks."""
+    made, facts, symbols = general(graph, outlined, varying, True)
+    facts.recording = True
+    plan, picks = run(made)
+    facts.recording = False
+    sizes: dict[Parts, tuple[int, int]] = {}
+    plan = _numbered(plan, sizes)
+    spared = sorted({_numbered(size, sizes).place for size in facts.spared})
+    numbers = [value for _, value in sizes.values()]
+    taken = frozenset(facts.taken)
+    return General(
+        outlined.sizes, symbols, varying, taken, spared, picks, numbers, plan,
+        lambda: (facts.noted(), [*sizes]),
+    )  # fmt: skip
+
+
+class Template:
+    """What fills in a general plan. `varying`: places of sizes that are no literals in texts; `taken`: the
+    sizes that are, by their places."""
+
+    def __init__(self, made: General) -> None:
+        self.made, self.varying = made, made.varying
+        symbols, sizes = made.symbols, made.sizes
+        self.taken = {n: sizes[n] for n, symbol in enumerate(symbols) if symbol in made.taken}
+        firsts: dict[int, int] = {}
+        for n, symbol in enumerate(symbols):
+            if symbol >= 0:
+                firsts.setdefault(symbol, n)
         self._literal = _getter([n for n, symbol in enumerate(symbols) if symbol < 0])
         self._literals = self._literal(sizes)
         self._each = _getter([n for n, symbol in enumerate(symbols) if symbol >= 0])
         self._owner = _getter([firsts[symbol] for symbol in symbols if symbol >= 0])
-        self._free = _getter(firsts)
-        self._hold = facts.program()
-        self._spared = [evaluator(size) for size in facts.spared]
-        numbers = _Numbers()
-        self._fill = _filler(plan, numbers) or (lambda known, scalars: plan)
-        self._numbers = numbers.evaluators
+        self._free = _getter([*firsts.values()])
+        self._fill = _filler(made.plan) or (lambda known, scalars: made.plan)
+
+    @once
+    def _others(self) -> tuple[Callable[[Sequence[int]], list[int] | None], list[Callable[..., int]]]:
+        noted, numbers = self.made.others()
+        return noted.program(), [polynomial(*size) for size in numbers]
+
+    def found(self, sizes: tuple[int, ...]) -> Sequence[int] | None:
+        """The numbers of the plan for these sizes; None if the passes could take other steps for them."""
+        if self._literal(sizes) != self._literals or self._each(sizes) != self._owner(sizes):
+            return None
+        hold, numbers = self._others
+        values = hold(self._free(sizes))
+        return None if values is None else [number(values) for number in numbers]
+
+    def numbers(self, sizes: tuple[int, ...]) -> Sequence[int] | None:
+        """The same: of those that it was made for all that was noted holds."""
+        return self.made.numbers if sizes == self.made.sizes else self.found(sizes)
 
     def fill(self, outlined: Outline, given: Mapping[Node, int] = MappingProxyType({})) -> Plan | None:
         """The plan for a graph of the same key; None if the passes could take other steps for it. `given`:
         scalars whose values come with each call, and the numbers of their holes."""
-        sizes = outlined.sizes
-        if self._literal(sizes) != self._literals or self._each(sizes) != self._owner(sizes):
-            return None
-        values = self._hold(self._free(sizes))
-        if values is None:
-            return None
-        numbers = [number(values) for number in self._numbers]
+        numbers = self.numbers(outlined.sizes)
         scalars: list[Any] = [Hole(given[n]) if n in given else n.attrs["value"] for n in outlined.scalars]
-        return arrange(self._fill(numbers, scalars))
+        return None if numbers is None else arrange(self._fill(numbers, scalars))
 
     def general(self, outlined: Outline) -> bool:
         """Whether texts have symbols where those for this graph alone would have literals."""
-        if not self._spared:
+        if not self.made.spared:
             return False
-        values = self._hold(self._free(outlined.sizes))
-        return values is not None and any(1 < size(values) <= SMALL for size in self._spared)
+        numbers = self.numbers(outlined.sizes)
+        return numbers is not None and any(1 < numbers[k] <= SMALL for k in self.made.spared)
 
 
 def _getter(positions: Sequence[int]) -> Callable[[tuple[int, ...]], tuple[int, ...]]:

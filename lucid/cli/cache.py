@@ -73,7 +73,7 @@ def _what(entry: Entry) -> str:
         return f"damaged: {entry.wrong}"
     names = [name for name in entry.names if not name.endswith(".finish")]
     more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
-    return f"code of {', '.join(names[:NAMES])}{more}" if names else "other"
+    return f"code of {', '.join(names[:NAMES])}{more}" if names else entry.kind
 
 
 def _prune(options: argparse.Namespace, found: Sequence[Entry]) -> int:

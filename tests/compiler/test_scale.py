@@ -16,7 +16,7 @@ from lucid.compiler.ir.graph import Graph, Node
 from lucid.compiler.ir.kernel import Call, arrays, operands, walk
 from lucid.compiler.ir.types import f32
 from lucid.compiler.ops.joined import joined
-from lucid.compiler.passes import draft, fuse, rewrite, shorten
+from lucid.compiler.passes import draft, fuse, rewrite, shorten, template
 from lucid.compiler.passes.autodiff import gradients
 from lucid.compiler.passes.simplify import simplify
 from lucid.compiler.pipeline import compile_graph
@@ -198,18 +198,19 @@ class _Counts:
             patch.setattr(rewrite, "_apply", counted)
             patch.setattr(fuse._Fuser, "cluster", watched)
             patch.setattr(fuse._Fuser, "_following", told)
-            equal, program = size.Facts.equal, size.Facts.program
+            equal, generalised = size.Facts.equal, template.generalised
 
             def compared(*args: Any) -> bool:
                 self.compared += 1
                 return equal(*args)
 
-            def noted(facts: size.Facts) -> Any:
-                self.facts = len({**facts.least, **facts.greatest, **facts._never})
-                return program(facts)
+            def noted(*args: Any) -> Any:
+                found = generalised(*args)
+                self.facts = len(found.others()[0].bounds)
+                return found
 
             patch.setattr(size.Facts, "equal", compared)
-            patch.setattr(size.Facts, "program", noted)
+            patch.setattr(pipeline, "generalised", noted)
             self.compiled = compile_graph(graph, host())
         self.visited, self.asked = max(visited), made[-1].asked
         self.calls = self.compiled.stages.program.calls

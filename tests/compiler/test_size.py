@@ -77,7 +77,7 @@ def test_as_ints_and_for_other_values(program: Any) -> None:
     plain, plain_answers = _run(first, expressions, asked)
     assert [int(n) if isinstance(n, int) else n.value for n in found] == plain
     assert answers == plain_answers
-    hold = facts.program()
+    hold = facts.noted().program()
     values = hold(first)
     assert values is not None
     assert [evaluator(n)(values) for n in found] == plain
@@ -93,14 +93,14 @@ def test_equal_forms_need_no_facts() -> None:
     n, m = facts.symbol(6), facts.symbol(4)
     assert n * m + n == n * (m + 1)
     assert (2 * n * m) // 2 == n * m and n - n == 0 and prod((n, m, 1)) == m * n
-    assert facts.program()([70, 90]) is not None
+    assert facts.noted().program()([70, 90]) is not None
 
 
 def test_what_was_asked_must_hold() -> None:
     facts = Facts()
     n, m = facts.symbol(32), facts.symbol(32)
     assert n == m and n * 4 < 256 and n != 1
-    hold = facts.program()
+    hold = facts.noted().program()
     assert hold([40, 40]) is not None
     assert hold([40, 41]) is None
     assert hold([64, 64]) is None
@@ -114,7 +114,7 @@ def test_as_an_int_it_is_that_int(use: Callable[[Any], object]) -> None:
     n = facts.symbol(5)
     use(n)
     fixed = use in (str, range, int) or use == "{:d}".format
-    assert (facts.program()([6]) is None) == fixed
+    assert (facts.noted().program()([6]) is None) == fixed
 
 
 def test_keys_meet_by_value() -> None:
@@ -122,15 +122,15 @@ def test_keys_meet_by_value() -> None:
     facts = Facts()
     n, m = facts.symbol(8), facts.symbol(8)
     assert len({(n, 1), (m, 1)}) == 1
-    assert facts.program()([8, 9]) is None
-    assert facts.program()([9, 9]) is not None
+    assert facts.noted().program()([8, 9]) is None
+    assert facts.noted().program()([9, 9]) is not None
 
 
 def test_division() -> None:
     facts = Facts()
     n = facts.symbol(100)
     blocks = -(-n // 64)
-    values = facts.program()([129])
+    values = facts.noted().program()([129])
     assert values is not None and evaluator(blocks)(values) == 3
     with pytest.raises(ZeroDivisionError):
         n // 0
