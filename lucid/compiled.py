@@ -345,6 +345,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
                 carry(self, recording)
             if self.limits is not None:
                 self.limits.judge(self._name(), recording.executable)
+                recording.planned = None  # it stays what was judged
             state.close(signature, *recording.decided())
             self._story.add(reason, parts)
             if KEPT is not None:

@@ -32,6 +32,7 @@ class Piece:
         self.order = [n for n in toposort(outputs, known) if n not in known]
         self.judged = any(map(is_judged, self.order))  # an error may name a line
         self.hosted = any(n.op.kind == "host" for n in self.order)  # a library computes some of it
+        self.followed = False  # whether gradients were asked for through it
         first = {node: k for k, node in reversed([*enumerate(self.outputs)])}
         place = {node: k for k, node in enumerate(self.inputs)}
         # Of each output: the input that it is, or -1; the first output that it is; its type.
@@ -168,6 +169,8 @@ def structure(
         if type(attrs) is Part:
             use: Use = attrs.use
             inputs, mine = use.inputs, known(use)
+            if flowing:
+                use.piece.followed = True
             note((PIECE, inputs, attrs))
             if ends is not None and use.piece.judged:
                 add(node.loc)

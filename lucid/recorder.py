@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from lucid.compiler.ir.types import TensorType
 from . import arguments, chance, hooks, watching
 from .context import MODE, Mode
 from .defaults import DEFAULT
-from .engine import build
+from .engine import Executable, build
 from .errors import TraceError, here
 from .guards import MISSING, Guards, Item, Place, tensors_in
 from .inputs import names
@@ -32,6 +32,9 @@ from .results import Made, Owner, Same, Value
 from .tape import Program, Traced, escaped, plain, read
 from .tensor import Tensor
 from .tracing import Outer, Trace, laid
+
+if TYPE_CHECKING:
+    from .staged import Staged
 
 
 def trace(
@@ -275,35 +278,37 @@ class _Finish:
         if any(n.op is EXAMPLE for n in used):
             raise TraceError(here(ONE_OF_MANY))
         indices = indices_in(used)
-        outputs = [*self.outputs, verdict(indices)] if indices else [*self.outputs]
         arrays, of_arguments = self.called
         numbers = [of_arguments[k] for k in opened]
         widths = [*map(_width, places)]
         telling = partial(
             names, sources, self.guards, self.trace.called, arrays, numbers, places, widths,
-            results, updates, left, len(self.outputs), bool(indices),
+            results, updates, left, judged=bool(indices),
         )  # fmt: skip
-        graph = Graph(self.name, tuple([s.node for s in sources]), tuple(outputs), (), telling)
         kept = rooted or indices  # nothing is overwritten
-        aliases = [-1] * len(outputs) if kept else self._aliases(self._made(results, left), updates, position)
+        aliases = [] if kept else self._aliases(self._made(results, left), updates, position)
         outers = self.trace.outers.values()
         if any(o.requires_grad for o in outers):
             self.guards.items.append((hooks.LEAVES, "hooks", hooks.LEAVES["hooks"], "the hooks of tensors"))
         if self.trace.default:
             self.guards.items.append((DEFAULT, "float", DEFAULT["float"], "the default dtype"))
         self.guards.release(set(self.trace.arrays))
-        device = self._device(used)
+        device, inputs = self._device(used), tuple([s.node for s in sources])
+        planned = partial(
+            _planned, self.name, inputs, [*self.outputs], indices, telling, aliases, self.threads, device,
+            self.trace.hosted,
+        )  # fmt: skip
         return Recording(
             self.guards,
             sources,
             device,
-            build(graph, aliases, self.threads, device, bool(indices), self.trace.hosted),
+            planned(),
             results,
             updates,
             [(o.tensor, o.placeholder.type, o.requires_grad) for o in outers if o.home is None],
             [(_owner(o), _type(o.grad_placeholder)) for o in outers if o.grad_read],
             self._pinned(),
-            Piece([s.node for s in sources], rooted),
+            Piece(inputs, rooted),
             hooks.on_the_way(rooted, position),
             sorted({j for j in aliases if j >= 0}),
             opened,
@@ -316,6 +321,7 @@ class _Finish:
             first,
             self.objects,
             tuple(indices),
+            planned if rooted else None,
         )
 
     def _device(self, used: list[Node]) -> Device:
@@ -441,6 +447,18 @@ class _Finish:
             for k, value in enumerate(self.arrays)
             if isinstance(value, Tensor) and id(value) in self.guards.tensors
         }
+
+
+def _planned(
+    name: str, inputs: tuple[Node, ...], outputs: list[Node], judged: list[Node],
+    telling: Callable[..., tuple[Sequence[str], tuple[str, ...]]], aliases: list[int], threads: int | None,
+    device: Device, hosted: bool, more: Sequence[Node] = (),
+) -> Executable | Staged:  # fmt: skip
+    """What computes `outputs`, and then `more`, and then the verdict on what is to be judged."""
+    found = [*outputs, *more, *([verdict(judged)] if judged else [])]
+    called = partial(telling, outputs=len(outputs) + len(more))
+    graph = Graph(name, inputs, tuple(found), (), called)
+    return build(graph, aliases or [-1] * len(found), threads, device, bool(judged), hosted)
 
 
 def _width(place: Place) -> int:

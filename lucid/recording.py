@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +62,16 @@ class Write:
     made: bool
 
 
+@data
+class Saved:
+    """What gradients need of the way to the results: `values`, computed by each call, from output `first` on;
+    and the `results`, made of these."""
+
+    values: Piece
+    results: Piece
+    first: int
+
+
 @data(frozen=False)
 class Recording:
     """One trace, ready to run. `run` takes the array arguments, in the order of `describe`."""
@@ -88,9 +98,12 @@ class Recording:
     first: list[Any]  # the numbers of the tape when it was traced
     objects: list[Any]  # arguments known by identity: kept, so that no other object gets their id
     judged: tuple[Node, ...]  # what the verdict on the indices is about; none if it has none
+    # What makes a plan that computes more, where results can be differentiated.
+    planned: Callable[[Sequence[Node]], Executable | Staged] | None
     # Calls since then that took the Python path, by how they are written; -1: all will.
     served: dict[object, int] = field(default_factory=dict)
     runs: object = None  # the native plan that these calls are about
+    saved: Saved | None = None
     # Arrays that calls had to copy, by dtype, shape and strides.
     copied: set[tuple[np.dtype[Any], tuple[int, ...], tuple[int, ...]]] = field(default_factory=set)
     compiled: Executable | Staged | None = None  # the executable before kernels of it were replaced by hand
@@ -264,6 +277,9 @@ class Recording:
             given and self.device == "cpu"
         ):  # what is written must not be what a result, or its history, is made of
             buffers = [b if overlap(b, given.values()) is None else np.array(b) for b in buffers]
+        if self.rooted.followed and self.saved is None:
+            self._save(inputs)
+        saved = self.saved
         if self.judged:  # nothing is written before the verdict
             outputs = self.executable(buffers)
             if np.asarray(outputs.pop()):
@@ -273,7 +289,23 @@ class Recording:
                 outputs[k] = array
         else:
             outputs = self.executable(buffers, self._reusable(nodes, buffers), given)
-        return self._finish(arrays, numbers, nodes, buffers, outputs, frozenset(given))
+        return self._finish(arrays, numbers, nodes, buffers, outputs, frozenset(given), saved)
+
+    def _save(self, inputs: list[Any]) -> None:
+        """Gradients were asked for after an earlier call: from now on each call keeps what they need, so that
+        nothing is computed twice."""
+        from .residuals import residuals  # few need it
+
+        tensors = [(s.node, t) for s, t in zip(self.sources, inputs, strict=True) if isinstance(t, Tensor)]
+        found: tuple[Node, ...] = ()
+        again = self.tapped or self.rooted.hosted  # what hooks and libraries do for gradients, they do then
+        if self.planned is not None and self.compiled is None and not again:
+            found = residuals(self.rooted, [node for node, t in tensors if t._requires_grad])
+            if found:
+                self.executable = self.planned(found)
+        last = len(self.executable.types) - len(found) - bool(self.judged)
+        sources = self.rooted.inputs
+        self.saved = Saved(Piece(sources, found), Piece((*sources, *found), self.rooted.outputs), last)
 
     def _bring(self, inputs: list[Any]) -> None:
         """What goes where it is needed goes where this runs."""
@@ -338,6 +370,7 @@ class Recording:
         buffers: list[Array],
         outputs: list[Array],
         given: frozenset[int],
+        saved: Saved | None,
     ) -> Any:
         """`given`: outputs that are the caller's arrays: what stays here has memory of its own."""
         actual: dict[tuple[int, bool], Node] = {}
@@ -358,7 +391,7 @@ class Recording:
                 actual[made.output, apart] = found
             return found
 
-        roots = self._roots(nodes, buffers) if self.rooted.outputs else {}
+        roots = self._roots(nodes, buffers, outputs, saved) if self.rooted.outputs else {}
 
         def result(value: Any, returned: bool = False) -> Any:
             if isinstance(value, Made):
@@ -398,10 +431,18 @@ class Recording:
             write.place.set(content)
         return results
 
-    def _roots(self, nodes: list[Node | None], buffers: list[Array]) -> dict[Node, Node]:
+    def _roots(
+        self, nodes: list[Node | None], buffers: list[Array], outputs: list[Array], saved: Saved | None
+    ) -> dict[Node, Node]:
         """What differentiable results are made by, over the actual inputs: `backward` finds these."""
         inputs = [self._leaf(b) if n is None else n for n, b in zip(nodes, buffers, strict=True)]
-        made = self.rooted.used(tuple(inputs), None)
+        if saved is None:
+            made = self.rooted.used(tuple(inputs), None)
+        else:
+            values = saved.values.used(tuple(inputs), None)
+            for k, node in enumerate(values, saved.first):
+                bind(node, outputs[k])
+            made = saved.results.used((*inputs, *values), None)
         if self.tapped:
             hooks.Inside.mark(made, inputs)
         return dict(zip(self.rooted.outputs, made, strict=True))

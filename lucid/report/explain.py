@@ -68,6 +68,9 @@ def explanation(
             "after them is eager; backward() and the optimizer's step can be in the function, or no_grad() "
             "around it"
         )
+    if latest.saved is not None and (kept := latest.saved.values.outputs):
+        size = f"{len(kept)} arrays, {sum(n.type.nbytes for n in kept):,} bytes"
+        notes.append(f"gradients were asked for, so each call keeps what they need: {size}")
     plans = plans_of(latest.executable)
     if type(latest.executable).__name__.startswith("Watched"):
         notes.append("calls are checked by Python, some 10 us each, and results looked at: LUCID_NAN")
