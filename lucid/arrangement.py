@@ -16,6 +16,7 @@ from .context import MODE
 from .errors import TraceError, bounds, here, public
 from .promote import whole
 from .shapes import normal_axes, normal_axis
+from .views import alone
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -39,9 +40,9 @@ class Arrangement:
 
     def reshape(self, shape: Any, *more: Any, copy: bool | None = None) -> Tensor:
         """The same elements in row-major order; one extent may be -1: `x.reshape((2, -1))` or
-        `x.reshape(2, -1)`. ValueError if they do not fit. `copy` changes nothing, as no memory is shared with
-        what changes."""
-        return self._apply(shapes.reshape, self, shape=_listed((shape, *more)))
+        `x.reshape(2, -1)`. ValueError if they do not fit. With `copy` it is no view (`views.py`)."""
+        made = self._apply(shapes.reshape, self, shape=_listed((shape, *more)))
+        return alone(made) if copy else made
 
     def transpose(self, axes: Any = None, *more: Any) -> Tensor:
         """Axis k of the result is axis `axes[k]`; without arguments all axes are reversed. Two ints, as

@@ -35,6 +35,7 @@ from .residence import (
     place_of,
 )  # fmt: skip
 from .shapes import expand, normal_axis
+from .views import alone
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -194,7 +195,7 @@ class Names(Alike, Borrowed, Conversions, InPlace):
 
     def clone(self) -> Tensor:
         """The same value, through which gradients flow. Tensors are immutable: nothing is copied."""
-        return self.reshape(self.shape)
+        return alone(self.reshape(self.shape))
 
     copy = clone
 
@@ -249,7 +250,9 @@ class Names(Alike, Borrowed, Conversions, InPlace):
         first, last = _axis(start_dim, len(shape)), _axis(end_dim, len(shape))
         if first > last:
             raise ValueError(here(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}"))
-        return self.reshape((*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+        return alone(
+            self.reshape((*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+        )
 
     def ravel(self) -> Tensor:
         """All elements along one axis."""

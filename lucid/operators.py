@@ -10,6 +10,7 @@ from lucid.compiler.ir.graph import Node
 from . import elementwise as ew
 from . import shapes
 from .errors import bounds, trim
+from .views import operated
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -46,7 +47,10 @@ def in_place(build: Callable[..., Node], sign: str) -> Callable[[T, Any], T]:
 
     def operator(self: Any, other: Any) -> Any:
         try:
-            return self._become(self._infix(build, self, other, sign))
+            made = self._infix(build, self, other, sign)
+            if getattr(self, "_view", None) is not None:
+                operated(self)
+            return self._become(made)
         except BaseException as error:
             trim(error)
             raise

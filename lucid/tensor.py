@@ -44,6 +44,7 @@ from .residence import USED, Device, device_named, meeting, place
 from .reuse import FORMULAS, built, usable
 from .tape import Traced
 from .unread import CHANGED, PENDING, UNREAD
+from .views import VIEWS, View, data_of, is_data_of, viewed, written
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -100,7 +101,10 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
         raise located(error, loc) from None
     finally:
         LOC.reset(token)
-    return Tensor._of(result, tracked and result.type.dtype.is_inexact, trace)
+    made = Tensor._of(result, tracked and result.type.dtype.is_inexact, trace)
+    if build in VIEWS and isinstance(operands[0], Tensor):
+        viewed(made, operands[0])
+    return made
 
 
 _WEAK = {bool, int, float, complex, Traced}
@@ -177,7 +181,7 @@ class Tensor(
     Raises TypeError for an unsupported dtype, ValueError for ragged lists.
     """
 
-    __slots__ = ("__weakref__", "_grad", "_node", "_requires_grad", "_trace")
+    __slots__ = ("__weakref__", "_grad", "_node", "_requires_grad", "_trace", "_view")
     # array + tensor, scalar + tensor and np.exp(tensor) come to __array_ufunc__; pandas looks at these.
     __array_priority__ = 10000.0
     __pandas_priority__ = 10000
@@ -186,6 +190,7 @@ class Tensor(
     _grad: Tensor | None
     _requires_grad: bool
     _trace: Trace | None  # the trace that made this tensor; None: made outside of any
+    _view: View | None  # of which tensor this is a view; there is none where it was never one
 
     def __init__(
         self, data: object, requires_grad: Any = False, dtype: object = None, *, device: object = None
@@ -336,14 +341,18 @@ class Tensor(
         if self._requires_grad:
             with at(called(trace)):
                 node = ops.STOP(node)
-        return Tensor._of(node, False, trace)
+        made = Tensor._of(node, False, trace)
+        viewed(made, self)
+        return made
 
     @property
     def data(self) -> Tensor:
-        """The value as a constant of differentiation, `detach()`. Set, it becomes the value of this tensor,
-        of the same dtype and shape: `w.data = w.data - g` and `w.data -= g`. What is read is a tensor of its
-        own: after `d = w.data`, `d -= g` leaves w as it is."""
-        return self.detach()
+        """The value as a constant of differentiation. Set, it becomes the value of this tensor, of the same
+        dtype and shape: `w.data = w.data - g`. Changed in place it changes this tensor, too, as in PyTorch:
+        `w.data -= g`, `w.data[0] = v`, `w.data.normal_()`; but not after this one got another value, and not
+        by a part (`w.data[0].zero_()`): then a warning says that it was not. What is read keeps its value
+        when this tensor changes."""
+        return data_of(self)
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -354,7 +363,8 @@ class Tensor(
             raise RuntimeError(
                 here("data of a result that requires grad cannot be set, only that of a leaf; use detach()")
             )
-        no_grad(self._become)(value.detach() if isinstance(value, Tensor) else Tensor(value))
+        if not is_data_of(value, self):
+            no_grad(self._become)(value.detach() if isinstance(value, Tensor) else Tensor(value))
 
     def backward(
         self, gradient: Tensor | npt.ArrayLike | None = None,
@@ -469,6 +479,8 @@ class Tensor(
             )
         else:
             self._assign(new._node)
+        if not shaped and getattr(self, "_view", None) is not None:
+            written(self)
         return self
 
     # --- reading values --------------------------------------------------------------------------
