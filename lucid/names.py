@@ -250,9 +250,7 @@ class Names(Alike, Borrowed, Conversions, InPlace):
         first, last = _axis(start_dim, len(shape)), _axis(end_dim, len(shape))
         if first > last:
             raise ValueError(here(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}"))
-        return alone(
-            self.reshape((*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
-        )
+        return alone(self.reshape((*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])))
 
     def ravel(self) -> Tensor:
         """All elements along one axis."""

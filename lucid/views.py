@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 VIEWS = frozenset({shapes.index, shapes.reshape, shapes.transpose, joins.part, joins.diagonal})
 
 LOST = (
-    "in place: this changes a view alone; tensors share no memory, so the tensor that it was taken from stays "
-    "as it is. Write to that one, as in x[1, 2] = v for x[1][2] = v, and w[0] = v under no_grad() for "
+    "in place: this changes a view alone; tensors share no memory, so the tensor that it was taken from "
+    "stays as it is. Write to that one, as in x[1, 2] = v for x[1][2] = v, and w[0] = v under no_grad() for "
     "w.data[0].fill_(v); where a copy is meant, take clone()"
 )
 

@@ -91,7 +91,7 @@ def test_what_goes_where_it_came_from_is_not_lost(write: Any, compiled: bool, pa
 
 
 def test_layers_are_initialised_by_data() -> None:
-    layer = nn.Linear(2, 3)
+    layer: Any = nn.Linear(2, 3)
     layer.weight.data.fill_(0.5)
     nn.init.ones_(layer.bias.data)
     layer.bias.data[1] = 3
