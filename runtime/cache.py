@@ -30,7 +30,8 @@ MAGIC = b"\x89lucid\r\n"
 DEFAULT_SIZE = 256 << 20
 # A writer that was killed leaves its temporary file; after this long nobody is writing to it.
 STALE_SECONDS = 3600
-# The directory is measured at the first write of a process and at every so many after that.
+# The directory is measured at the first write of a process and again after so many, or after an eighth of
+# what was there: to look at all of it takes longer than to write some.
 WRITES_PER_SWEEP = 32
 # Nanoseconds after which a change has a time of its own on any file system.
 SETTLED = 3 * 10**9
@@ -61,7 +62,7 @@ class DiskCache:
         self.folder, self.asked = os.fspath(folder), asked
         self.size = size
         self._usable: bool | None = None  # not tried yet
-        self._writes = 0
+        self._writes_left = 0
 
     def get(self, key: str) -> bytes | None:
         """The payload of `key`, or None if there is none that can be trusted."""
@@ -85,12 +86,13 @@ class DiskCache:
                 os.unlink(draft)
         except OSError:  # read-only, full, or gone
             return
-        self._writes += 1
-        if self._writes % WRITES_PER_SWEEP == 1:
+        self._writes_left -= 1
+        if self._writes_left < 0:
             self.sweep()
 
     def sweep(self) -> None:
         """Remove what killed writers left, then the oldest entries beyond the size cap."""
+        self._writes_left = WRITES_PER_SWEEP - 1
         now = time.time()
         entries = []
         try:
@@ -106,6 +108,7 @@ class DiskCache:
                         entries.append((info.st_mtime, info.st_size, file.path))
         except OSError:
             return
+        self._writes_left = max(self._writes_left, len(entries) // 8)
         total = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):
             if total <= self.size:
