@@ -146,7 +146,7 @@ class Network:
                 at, stride, _ = x.address(self.array, self.statement.index)
                 b.emit(Store(self.array.name, at, value, stride, x.mask, False, self.statement.loc))
 
-    def placed(self, key: Value, place: Operand) -> Operand:
+    def placed(self, key: Operand, place: Operand) -> Operand:
         """A key, and behind it where the element is, unless only values are asked for."""
         if self.statement.values:
             return key

@@ -99,13 +99,24 @@ class ProductLowering(Mode):
 
     @property
     def direct(self) -> k.Load | None:
-        """The rows' operand, if it is read where it lies: steps of the depth side by side."""
-        load, left = self.left.expr, self.left
+        """The rows' operand, if it is read where it lies, given that steps of the depth are side by side."""
+        load, left, depth = self.left.expr, self.left, self.p.depth
         if not isinstance(load, k.Load) or load.guards or load.dtype != self.dtype:
             return None
-        axes = [ix.axis for ix in load.index]
-        plain = axes.count(self.p.depth[-1]) == 1 and not any(ix.shift for ix in load.index)
-        return load if plain and left.walk == "steps" and len(left.axes) == 1 else None
+        axes = tuple(ix.axis for ix in load.index)
+        plain = axes[-len(depth) :] == depth and not any(ix.shift for ix in load.index)
+        plain = plain and all(axes.count(axis) == 1 for axis in depth)
+        return load if plain and left.walk != "points" and len(left.axes) == 1 else None
+
+    def lies(self, load: k.Load) -> Operand:
+        """1 if the lines of the depth are side by side, too; else 0."""
+        b, x, array = self.b, self.x, self.x.arrays[load.array]
+        found: Operand = ONE
+        steps = self.count(self.p.depth[-1:])
+        for axis, dim in zip(self.p.depth[-2::-1], range(len(load.index) - 2, -1, -1), strict=False):
+            found = b.op("select", b.op("eq", x.stride(array, dim), steps), found, ZERO)
+            steps = x.times(steps, self.count((axis,)))
+        return found
 
     @property
     def short(self) -> bool:
@@ -149,8 +160,9 @@ class ProductLowering(Mode):
         b.loc = self.p.reduce.loc
         left, right, direct = self.left, self.right, self.direct
         room = PRODUCT_ROWS * self.part
-        parts = KEPT_PARTS if self.p.kept and direct is None else 1
-        if direct is None:  # the end of a line may be behind the last row
+        parts = KEPT_PARTS if self.p.kept and len(self.p.depth) + (direct is None) > 1 else 1
+        self.lying = ZERO if direct is None else self.lies(direct)
+        if self.lying != ONE:  # the end of a line may be behind the last row
             b.emit(Alloc(left.panels, self.dtype, room * parts + self.width))
         b.emit(Alloc(right.panels, self.dtype, self.most * self.part))
         b.emit(Alloc("sums", self.dtype, PRODUCT_ROWS * self.line))
@@ -170,6 +182,8 @@ class ProductLowering(Mode):
             columns = self.share(right, column, across)
             fits = b.op("ge", Imm(parts * self.part, i64), self.depth)
             packs = self.packs(block.var, number, fits) if parts > 1 else ONE
+            if not isinstance(self.lying, Imm):
+                packs = b.op("select", b.op("eq", self.lying, ZERO), packs, ZERO)
             once = b.op("lt", self.depth, ONE)  # a sum of nothing is 0
             end = b.op("select", once, ONE, self.depth)
             with b.loop(ZERO, end, self.part, "serial") as part:
@@ -178,7 +192,7 @@ class ProductLowering(Mode):
                 if parts > 1:
                     away = b.op("mul", b.op("div", part.var, Imm(self.part, i64)), Imm(room, i64))
                     self.away = b.op("select", fits, away, ZERO)
-                if direct is None:
+                if self.lying != ONE:
                     with b.loop(ZERO, packs, 1, "once"):
                         self.pack(left, rows, part.var, count, self.away)
                 self.pack(right, columns, part.var, count, ZERO)
@@ -346,14 +360,16 @@ class ProductLowering(Mode):
         kept = b.op("select", last, ZERO, ONE) if self.short else ONE
         rest = b.op("rem", b.op("sub", columns[1], columns[0]), Imm(right.size, i64))
         inside = b.op("sub", columns[1], rest)
-        whole = b.op("sub", rows[1], b.op("rem", b.op("sub", rows[1], rows[0]), Imm(left.size, i64)))
         for first, end, step in ((columns[0], inside, right.size), (inside, columns[1], width)):
+            together = left.size * right.size // step  # as many sums of one vector as of several
+            few = b.op("rem", b.op("sub", rows[1], rows[0]), Imm(together, i64))
+            whole = b.op("sub", rows[1], few)
             with b.loop(first, end, step, "serial") as column:
                 sums = b.op("sub", column.var, columns[0])
                 panel = self.home(right, sums, ZERO)
                 mask = self.x.first_lanes(b.op("sub", end, column.var)) if step == width else None
                 here: tuple[Operand, ...] = (sums,)
-                for begin, stop, size in ((rows[0], whole, left.size), (whole, rows[1], 1)):
+                for begin, stop, size in ((rows[0], whole, together), (whole, rows[1], 1)):
                     with b.loop(begin, stop, size, "serial", here) as row:
                         lines = [self.line_of(self.plus(row.var, m), rows[0], start) for m in range(size)]
                         found = self.tile(lines, step // width, panel, count, row.carried[0], known)
@@ -371,14 +387,18 @@ class ProductLowering(Mode):
         """A window on a row of the rows' operand, from step `start` of the depth on."""
         b, x, load = self.b, self.x, self.direct
         name = b.fresh(self.dtype, 1, "row").name
+        packed = self.home(self.left, b.op("sub", row, first), self.away) if self.lying != ONE else ZERO
         if load is None:
-            at = self.home(self.left, b.op("sub", row, first), self.away)
-            b.emit(Window(name, self.dtype, self.left.panels, at))
+            b.emit(Window(name, self.dtype, self.left.panels, packed))
             return name
         with x.scope():
-            x.at.update({self.p.rows[0]: row, self.p.depth[0]: start})
+            x.at.update({self.p.rows[0]: row, **dict.fromkeys(self.p.depth, ZERO)})
             at, _, _ = x.address(x.arrays[load.array], load.index)
-        b.emit(Window(name, self.dtype, load.array, at))
+        at = b.op("add", at, start)
+        if self.lying == ONE:
+            b.emit(Window(name, self.dtype, load.array, at))
+        else:
+            b.emit(Window(name, self.dtype, load.array, at, self.lying, self.left.panels, packed))
         return name
 
     def tile(

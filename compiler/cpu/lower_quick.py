@@ -158,7 +158,8 @@ class Quick:
         for lo, hi in ((ZERO, whole), (whole, size)):
             with b.loop(lo, hi, lanes, "serial", (less, Imm(True, b1, lanes))) as turn:
                 left, inside = turn.carried
-                keys, masks = b.load(source, self.key, turn.var, lanes), (None, None)
+                keys = b.load(source, self.key, turn.var, lanes)
+                masks: tuple[Operand | None, Operand | None] = (None, None)
                 first: Operand = b.op("lt", keys, by)
                 every = b.op("or", first, inside)  # all: were it a literal, LLVM would compare once more
                 if lo is not ZERO:

@@ -7,7 +7,7 @@ labels for each of its dimensions, and guards outside of which it is 0.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import inf
+from math import inf, prod
 from typing import NamedTuple
 
 from .. import ops
@@ -18,6 +18,10 @@ from ..ops import By, Guard, Ix, Subscript, Sum
 
 Access = tuple[tuple[Subscript, ...], tuple[Guard, ...]]
 Spot = tuple[Node, tuple[int, ...]]  # memory, and what `spot` says of an access to it
+
+# A turned operand of a product of several summed axes: steps from which on its rows do not stay packed
+# (`KEPT_PARTS` of the CPU's lowering), and results of each that would pack it again.
+PACKED, AGAIN = 1024, 64
 
 # --- roots ---------------------------------------------------------------------------------------
 
@@ -56,6 +60,21 @@ def is_product(node: Node) -> bool:
         return False
     a, b, out = letters(node)
     return any(x not in a for x in out) and any(x not in b for x in out)
+
+
+def repacked(node: Node) -> list[Node]:
+    """Operands of a product that are turned, and too long to stay packed from one line of results
+    to the next: as they are named, rows of several summed axes, they are read where they lie."""
+    a, b, out = letters(node)
+    sizes, found = extents_of(node), []
+    summed = [x for x in a if x not in out]
+    if len(summed) < 2 or prod(sizes[x] for x in summed) <= PACKED:
+        return []
+    for operand, own in zip(node.inputs, (a, b), strict=True):
+        others = prod(sizes[x] for x in out if x not in own)
+        if operand.op in (ops.TRANSPOSE, ops.SLICE) and own.endswith("".join(summed)) and others >= AGAIN:
+            found.append(operand)
+    return found
 
 
 def through_views(node: Node) -> Node:

@@ -51,6 +51,7 @@ from .draft import (
     place,
     reduces,
     relabel,
+    repacked,
     spot,
     through_views,
     walked,
@@ -111,6 +112,10 @@ class _Fuser:
                         roots.add(source)
                         why = f"{label(source)}: stored, for {label(node)} packs it"
                         self.blocked.setdefault(source, (why, refusal.PACKED))
+                for operand in repacked(node):
+                    roots.add(operand)
+                    why = f"{label(operand)}: stored, or {label(node)} would pack it again and again"
+                    self.forced[operand] = why
         for node in shorten(self.order, roots):
             self.forced[node] = f"{label(node)}: stored, for one expression would be too long"
         for node in apart(self.order, roots):

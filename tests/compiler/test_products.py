@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lucid
 from lucid.compiler import ops
 from lucid.compiler.cpu import schedule
 from lucid.compiler.ir.data import replace
@@ -15,9 +16,11 @@ from lucid.compiler.ir.graph import Node
 from lucid.compiler.pipeline import compile_graph
 from lucid.compiler.stages import stage_text
 from lucid.gpu import ptx
+from lucid.nn import functional as F
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from lucid.simulated import simulate
+from lucid.testing.bits import assert_same_bits
 from tests.native import Array, build, compiled, run
 
 # Rows and columns are `i` and `k`, the summed axis is `j`.
@@ -211,3 +214,31 @@ def test_columns_in_steps_are_read_by_whole_vectors(step: int) -> None:
     text = stage_text(compiled(graph), "loop", host())
     assert (f" : {step}]" in text) == (step > 1)
     assert " : %" not in text
+
+
+def test_rows_of_several_summed_axes_are_read_where_they_lie_or_packed() -> None:
+    """The same sums either way; of one vector of columns in tiles of twice as many rows."""
+    rng = np.random.default_rng(5)
+    for kept, made in ((3, 20), (9, 7)):
+        x, w = rng.normal(size=(2, 5, kept + 9, 30)), rng.normal(size=(made, 5, 3, 4))
+        x, w = x.astype("float32"), w.astype("float32")
+        part = lucid.compile(lambda x, w: F.conv2d(x[:, 1:], w[:, 1:, :, 1:]))(x, w)
+        whole = lucid.compile(lambda x, w: F.conv2d(x, w))(x[:, 1:].copy(), w[:, 1:, :, 1:].copy())
+        assert_same_bits(part.numpy(), whole.numpy())
+        want = lucid.compile(lambda x, w: F.conv2d(x, w))(
+            *(a.astype("float64") for a in (x[:, 1:], w[:, 1:, :, 1:]))
+        )
+        np.testing.assert_allclose(whole.numpy(), want.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_long_turned_rows_are_stored_as_they_are_read() -> None:
+    """They would be packed again for each line of images."""
+    rng = np.random.default_rng(6)
+    x, w = rng.normal(size=(1, 3, 9, 9)).astype("float32"), rng.normal(size=(130, 3, 3, 3)).astype("float32")
+    by_image = lucid.compile(lucid.grad(lambda x, w: (F.conv2d(x, w) ** 2).sum()))
+    found = by_image(x, w).numpy()
+    assert "would pack it again and again" in by_image.explain()
+    wide = lucid.grad(lambda x, w: (F.conv2d(x, w) ** 2).sum())(
+        *(lucid.Tensor(a.astype("float64")) for a in (x, w))
+    )
+    np.testing.assert_allclose(found, wide.numpy(), rtol=1e-3, atol=1e-2)
