@@ -14,13 +14,17 @@ from functools import partial
 from ..ir.loop import Builder, Imm, Operand, Value
 from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64
 from .arcs import arccos, arcsin, arctan, arctan2
-from .errors import erf, erfc, erfinv
-from .exponential import cosh, exp, exp2, exp_term, expm1, sigmoid, sinh, tanh
+from .exponential import exp, exp2, exp_term, sigmoid
 from .gamma import digamma, lgamma, trigamma
 from .logarithm import arccosh, arcsinh, arctanh, log, log1p, log2, log10
 from .power import power
 from .random import threefry
 from .table_cbrt import cbrt
+from .table_erf import erf
+from .table_erfc import erfc
+from .table_erfinv import erfinv
+from .table_hyperbolic import cosh, expm1, sinh
+from .table_tanh import tanh
 from .trigonometric import cos, sin, tan
 
 __all__ = [

@@ -19,11 +19,12 @@ A sum of two numbers, (x, rest), stands for a value to twice the precision of it
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable
 
 from ..ir.data import data
 from ..ir.loop import Builder, Imm, Operand, Value
-from ..ir.types import DType, b1, f32, f64, i64, u32, u64
+from ..ir.types import DType, b1, f32, f64, i32, i64, u32, u64
 
 Pair = tuple[Operand, Operand]
 Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]
@@ -58,6 +59,12 @@ class Format:
     def sign(self) -> int:
         return 1 << (self.dtype.bits - 1)
 
+    def bits(self, value: float) -> int:
+        """Those of a number of this format."""
+        letters = ("f", "I") if self.dtype is f32 else ("d", "Q")
+        (found,) = struct.unpack(f"<{letters[1]}", struct.pack(f"<{letters[0]}", value))
+        return int(found)
+
     @property
     def inf(self) -> int:
         """The bits of inf."""
@@ -88,10 +95,12 @@ FORMATS = {f32: F32, f64: F64}
 
 
 def form_of(x: Operand) -> Format:
-    return FORMATS[x.dtype]
+    """That of a float, or of bits."""
+    return F32 if x.dtype in (f32, u32) else FORMATS[x.dtype if x.dtype is not u64 else f64]
 
 
-HALF, LEAST = (F32.half, F64.half), (F32.least, F64.least)
+_LONG = 8
+HALF = F32.half, F64.half
 
 
 def by_format(native: Callable[[Builder, tuple[Operand, ...], Format], Operand]) -> Lower:
@@ -191,13 +200,12 @@ def lifted_off_zero(b: Builder, x: Operand, form: Format) -> Value:
     return b.op("add", x, b.imm(math.ldexp(1.0, -form.lift + 2 * form.fraction), x))
 
 
-def horner(b: Builder, x: Operand, coefficients: tuple[float, ...]) -> Value:
+def horner(b: Builder, x: Operand, coefficients: tuple[float, ...]) -> Operand:
     """The polynomial, one fma a coefficient; lowest first."""
     *rest, last = coefficients
     total: Operand = b.imm(last, x)
     for c in reversed(rest):
         total = b.op("fma", total, x, b.imm(c, x))
-    assert isinstance(total, Value)
     return total
 
 
@@ -245,12 +253,6 @@ def copied_sign(b: Builder, magnitude: Operand, x: Operand, form: Format) -> Val
     bits = as_bits(b, magnitude, form)
     kept = b.op("and", bits, b.imm(form.sign - 1, bits))
     return as_float(b, b.op("or", kept, sign_of(b, x, form)), form)
-
-
-def power_of_two(b: Builder, k: Operand, form: Format, plus: int = 0) -> Value:
-    """2**(k + plus) of a whole k; the result is normal."""
-    bits = as_bits(b, b.op("add", k, b.imm(form.shifter + form.bias + plus, k)), form)
-    return as_float(b, b.op("shl", bits, b.imm(form.fraction, bits)), form)
 
 
 def split(b: Builder, x: Operand, form: Format, denormals: bool) -> tuple[Value, Value]:
@@ -341,19 +343,15 @@ def quotient(b: Builder, top: Pair, bottom: Pair) -> tuple[Value, Value]:
     return q, b.op("mul", left, inverse)
 
 
-def scaled_sum(b: Builder, x: Operand, rest: Operand, k: Operand, form: Format) -> Value:
-    """2**k (x + rest) of a whole k, rounded once where it is a denormal number, too; 0.7 <= x < 1.687 there.
-    Its last place is then that of the sum of x and what is added to it before it is rounded, and taken away
-    after."""
-    bits = as_bits(b, b.op("sub", b.imm(form.shifter + 1, k), k), form)
-    # 2**(1 - bias - k), negative above 1
-    place = as_float(b, b.op("shl", bits, b.imm(form.fraction, bits)), form)
-    # beside it x has the last place of the result: 0 if that is below 2**(1 - bias)
-    base = at_least(b, b.op("fma", place, b.imm(1.25, k), b.imm(-0.9375, k)), 0.0)
-    total = b.op("add", x, base)
-    lost = b.op("sub", x, b.op("sub", total, base))
-    total = b.op("add", total, b.op("add", lost, rest))
-    return b.op("scale", b.op("sub", total, base), k)
+def counted(b: Builder, count: Value, bias: int) -> Value:
+    """As a float what stands in the bits. AVX2 has no conversion from 64 bits: of those it is put behind a
+    power of two, and the bias goes with that; of float32 it stays."""
+    form = form_of(count)
+    if form.dtype is f32:
+        return b.op("cast", b.op("bitcast", count, dtype=i32), dtype=f32)
+    pattern = b.imm((form.bias + form.fraction) << form.fraction, count)
+    whole = as_float(b, b.op("or", count, pattern), form)
+    return b.op("sub", whole, b.imm(2.0**form.fraction + bias, whole))
 
 
 def element(b: Builder, number: Operand, elements: tuple[float, ...]) -> Value:
@@ -365,6 +363,45 @@ def element(b: Builder, number: Operand, elements: tuple[float, ...]) -> Value:
 def bits_of(b: Builder, number: Operand, elements: tuple[int, ...]) -> Value:
     """The same of a table of bits."""
     return b.op("table", number, *(Imm(bits, number.dtype) for bits in elements), dtype=number.dtype)
+
+
+@data
+class Pieces:
+    """A function in sixteen pieces: A a + P(a - c), or what else a module makes of them; each a table."""
+
+    centres: tuple[float, ...]  # c
+    factors: tuple[float, ...]  # A
+    terms: tuple[tuple[float, ...], ...]  # of P, lowest first
+
+
+def quarter(b: Builder, x: Operand) -> Value:
+    """The number of the quarter of an octave in which x > 0 is: its last four bits are those of a table."""
+    bits, form = as_bits(b, x, form_of(x)), form_of(x)
+    return b.op("shr", bits, b.imm(form.fraction - 2, bits))
+
+
+def by_elements(b: Builder, number: Operand, x: Operand, terms: tuple[tuple[float, ...], ...]) -> Value:
+    """The polynomial in x whose coefficients, lowest first, are elements of tables. A long one is two in
+    x**2, of which none waits for the other."""
+    if len(terms) > _LONG:
+        square = b.op("mul", x, x)
+        even, odd = (by_elements(b, number, square, terms[n::2]) for n in (0, 1))
+        return b.op("fma", odd, x, even)
+    total = element(b, number, terms[-1])
+    for coefficients in reversed(terms[:-1]):
+        total = b.op("fma", total, x, element(b, number, coefficients))
+    return total
+
+
+def times(b: Builder, a: Operand, change: float, form: Format) -> Value:
+    """a (1 + change) of a number that is not negative, rounded once; the change is small. Without operations
+    on denormal numbers, which are multiplied as the integers that their bits are."""
+    tiny, more = b.op("lt", a, b.imm(form.minimum, a)), b.imm(change, a)
+    y = b.op("select", tiny, lifted(b, a, form), a)
+    shifter = b.imm(1.5, a)
+    steps = b.op("sub", as_bits(b, b.op("fma", y, more, shifter), form), as_bits(b, shifter, form))
+    whole = as_float(b, b.op("add", as_bits(b, a, form), steps), form)
+    return b.op("select", tiny, whole, b.op("fma", y, more, y))
 
 
 # --- what few lanes need -------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""expm1, sinh and cosh of float32 by tables of powers, as loop instructions.
+"""expm1, sinh and cosh by tables of powers, as loop instructions.
 
     x = k ln2 + r, k a multiple of 1/16, |r| <= ln2/32
     expm1(x) = (S - 1) + S r + S v:  e**x = S (1 + r + v), S of 12 bits, so that S - 1 is exact
@@ -6,72 +6,136 @@
     2 sinh(x) = S + (S (e**R - 1) - T e**-R); up to 0.7 a polynomial
 
 For the latter two the numbers S in the table are those near 2**(j/16) whose inverses T are float32 but for
-2**-34 of them (tables of such a kind are Gal's), so that one R = r + rest does for both.
+2**-34 of them, or float64 but for 2**-62 (tables of such a kind are Gal's), so that one R = r + rest does for
+both.
 """
 
 from __future__ import annotations
 
 from ..ir.data import data
-from ..ir.loop import Builder, Imm, Operand, Value
-from ..ir.types import u32
+from ..ir.loop import Builder, Operand, Value
+from ..ir.types import DType, f32, f64
 from . import steps as st
-from .table_exp import E, apart, e_to, reduced, rounded_once
+from .table_exp import apart, e_terms, e_to, reduced, rounded_once, scaled
 
-# 2**(j/16) in 12 bits, as bits, less j 2**19; and the logarithm of what that left out
-_SHORT = (
-    0x3F800000, 0x3F7DB000, 0x3F7B9000, 0x3F79C000, 0x3F783000, 0x3F76F000, 0x3F760000, 0x3F756000,
-    0x3F750000, 0x3F751000, 0x3F756000, 0x3F762000, 0x3F774000, 0x3F78D000, 0x3F7AC000, 0x3F7D2000,
-)  # fmt: skip
-_SHORT_RESTS = st.hexes(
-    "0 -0x1.40ea36p-13 0x1.51eb06p-13 0x1.ae102ap-14 0x1.ab4930p-13 0x1.0bd64ap-13"
-    " -0x1.ca8ce0p-16 -0x1.6e6bd0p-13 0x1.c00c40p-14 -0x1.3ef782p-13 0x1.295520p-13"
-    " 0x1.696bfcp-14 0x1.7b9c1cp-14 -0x1.c81dd6p-15 0x1.b1d1bap-17 0x1.6ed6bap-14"
+# 2**(j/16) in 12 bits
+_SHORT = st.hexes(
+    "0x1p+0 0x1.0b6p+0 0x1.172p+0 0x1.238p+0 0x1.306p+0 0x1.3dep+0 0x1.4cp+0 0x1.5acp+0 0x1.6ap+0"
+    " 0x1.7a2p+0 0x1.8acp+0 0x1.9c4p+0 0x1.ae8p+0 0x1.c1ap+0 0x1.d58p+0 0x1.ea4p+0"
 )
-# S and T, as bits, less and more j 2**19; R - r, if k ln2 is exact
-_UP = (
-    0x3F800000, 0x3F7DA9D3, 0x3F7B94BE, 0x3F79C9A7, 0x3F783D95, 0x3F76F160, 0x3F75FC31, 0x3F755AB0,
-    0x3F74FA95, 0x3F7505FA, 0x3F756A50, 0x3F762981, 0x3F7744F9, 0x3F78C733, 0x3F7AC27C, 0x3F7D2736,
-)  # fmt: skip
-_DOWN = (
-    0x3F800000, 0x3F7D2736, 0x3F7AC27C, 0x3F78C3E3, 0x3F773D02, 0x3F762981, 0x3F756A50, 0x3F7505FA,
-    0x3F750F52, 0x3F755AB0, 0x3F75FC31, 0x3F76F160, 0x3F7837F3, 0x3F79C781, 0x3F7B94BE, 0x3F7DA9D3,
-)  # fmt: skip
-_RESTS = st.hexes(
-    "0 0x1.cc6eb4p-16 0x1.dca5cep-16 -0x1.476a92p-13 -0x1.2faf54p-13 0x1.89ef6ep-14 0x1.05486cp-14"
-    " -0x1.cd8ee4p-15 0x1.d540f4p-13 0x1.cd8ee4p-15 -0x1.054878p-14 -0x1.89ef6ep-14 0x1.20a1ccp-22"
-    " 0x1.9d60ecp-14 -0x1.dca5dep-16 -0x1.cc6ea4p-16"
-)
-_EVEN = float.fromhex("0x1.00022ep-1")  # cosh R - 1 = z times this, z = R**2: of cosh 2**-29.2
-_ODD = float.fromhex("0x1.555714p-3")  # sinh R = R + R z times this: of sinh 2**-31.5
-# (sinh(x) / x - 1) / z in powers of z = x**2, x <= 0.7: of sinh 2**-29.2
-_SINH = st.hexes("0x1.55555ep-3 0x1.110a82p-7 0x1.a5b8aep-13")
-_EXACT = 16.0  # from here on, S - 1 may not be exact
-_USUAL = 86.0  # from here on, T / 2 may be a denormal number, and S overflow
-_HALF = 1 << st.F32.fraction
 
 
-def expm1(b: Builder, x: Operand) -> Operand:
-    """-1 at -inf, inf at inf, -0 at -0."""
-    counts = st.has_square(b, x, st.F32)
-    shifted, k, r = reduced(b, b.op("select", counts, st.at_least(b, x, -30.0), b.imm(0.0, x)))
-    steps = st.as_bits(b, shifted, st.F32)
-    power = b.op("table", steps, *(Imm(bits, u32) for bits in _SHORT), dtype=u32)
-    s = st.as_float(b, b.op("add", power, b.op("shl", steps, b.imm(19, steps))), st.F32)
-    rest = b.op("fma", k, b.imm(-st.F32.ln2_rest, x), st.element(b, steps, _SHORT_RESTS))
+@data
+class _Hyperbolic:
+    """What a format needs; lowest coefficients first."""
+
+    short_rests: tuple[float, ...]  # the logarithm of what _SHORT left out
+    up: tuple[float, ...]  # S and T
+    down: tuple[float, ...]
+    rests: tuple[float, ...]  # R - r, if k ln2 is exact
+    even: tuple[float, ...]  # (cosh R - 1) / z in powers of z = R**2
+    odd: tuple[float, ...]  # (sinh(R) / R - 1) / z
+    sinh: tuple[float, ...]  # (sinh(x) / x - 1) / z in powers of z = x**2, x <= 0.7
+    exact: float  # from here on, S - 1 may not be exact
+    usual: float  # from here on, T / 2 may be a denormal number, and S overflow
+    ends: tuple[float, float]  # beyond the first expm1 is -1, from the second on all are inf
+
+
+_HYPERBOLIC = {
+    # of cosh 2**-29.2, of sinh 2**-31.5, of the last 2**-29.2
+    f32: _Hyperbolic(
+        short_rests=st.hexes(
+            "0 -0x1.40ea36p-13 0x1.51eb06p-13 0x1.ae102ap-14 0x1.ab4930p-13 0x1.0bd64ap-13 -0x1.ca8ce0p-16"
+            " -0x1.6e6bd0p-13 0x1.c00c40p-14 -0x1.3ef782p-13 0x1.295520p-13 0x1.696bfcp-14 0x1.7b9c1cp-14"
+            " -0x1.c81dd6p-15 0x1.b1d1bap-17 0x1.6ed6bap-14"
+        ),
+        up=st.hexes(
+            "0x1p+0 0x1.0b53a6p+0 0x1.17297cp+0 0x1.23934ep+0 0x1.307b2ap+0 0x1.3de2cp+0 0x1.4bf862p+0"
+            " 0x1.5ab56p+0 0x1.69f52ap+0 0x1.7a0bf4p+0 0x1.8ad4ap+0 0x1.9c5302p+0 0x1.ae89f2p+0 0x1.c18e66p+0"
+            " 0x1.d584f8p+0 0x1.ea4e6cp+0"
+        ),
+        down=st.hexes(
+            "0x1p+0 0x1.ea4e6cp-1 0x1.d584f8p-1 0x1.c187c6p-1 0x1.ae7a04p-1 0x1.9c5302p-1 0x1.8ad4ap-1"
+            " 0x1.7a0bf4p-1 0x1.6a1ea4p-1 0x1.5ab56p-1 0x1.4bf862p-1 0x1.3de2cp-1 0x1.306fe6p-1 0x1.238f02p-1"
+            " 0x1.17297cp-1 0x1.0b53a6p-1"
+        ),
+        rests=st.hexes(
+            "0 0x1.cc6eb4p-16 0x1.dca5cep-16 -0x1.476a92p-13 -0x1.2faf54p-13 0x1.89ef6ep-14 0x1.05486cp-14"
+            " -0x1.cd8ee4p-15 0x1.d540f4p-13 0x1.cd8ee4p-15 -0x1.054878p-14 -0x1.89ef6ep-14 0x1.20a1ccp-22"
+            " 0x1.9d60ecp-14 -0x1.dca5dep-16 -0x1.cc6ea4p-16"
+        ),
+        even=st.hexes("0x1.00022ep-1"),
+        odd=st.hexes("0x1.555714p-3"),
+        sinh=st.hexes("0x1.55555ep-3 0x1.110a82p-7 0x1.a5b8aep-13"),
+        exact=16.0,
+        usual=86.0,
+        ends=(-30.0, 91.0),
+    ),
+    # 2**-66.2, 2**-75.5, 2**-60.2
+    f64: _Hyperbolic(
+        short_rests=st.hexes(
+            "0 -0x1.40ea356256d8p-13 0x1.51eb063a2cb58p-13 0x1.ae102a48d814cp-14 0x1.ab492f25db1c9p-13"
+            " 0x1.0bd6498636df6p-13 -0x1.ca8cdf95bfdd6p-16 -0x1.6e6bd08f32a46p-13 0x1.c00c40725a061p-14"
+            " -0x1.3ef782b14d8f9p-13 0x1.295520044c5e9p-13 0x1.696bfbdb0a901p-14 0x1.7b9c1c91c385fp-14"
+            " -0x1.c81dd6fc72936p-15 0x1.b1d1ba7aa7ff9p-17 0x1.6ed6b9901151p-14"
+        ),
+        up=st.hexes(
+            "0x1p+0 0x1.0b5586cf89ef3p+0 0x1.172b83c7dff58p+0 0x1.2387a6e763eadp+0 0x1.306fe0a312f45p+0"
+            " 0x1.3dea64c11a604p+0 0x1.4bfdad53557c4p+0 0x1.5ab07dd493d5cp+0 0x1.6a09e6aef907ep+0"
+            " 0x1.7a11473ea1873p+0 0x1.8ace54229efd4p+0 0x1.9c49182a4a8dep+0 0x1.ae89f995b93bfp+0"
+            " 0x1.c199bdd852dafp+0 0x1.d5818dcfb01b2p+0 0x1.ea4afa2a579cbp+0"
+        ),
+        down=st.hexes(
+            "0x1p+0 0x1.ea4afa2a63e36p-1 0x1.d5818dcfa802p-1 0x1.c199bdd83fe9fp-1 0x1.ae89f995b93bfp-1"
+            " 0x1.9c49182a4a8dep-1 0x1.8ace5422b9b0dp-1 0x1.7a11473ea0339p-1 0x1.6a09e620ee71cp-1"
+            " 0x1.5ab07dd4929e5p-1 0x1.4bfdad536bf04p-1 0x1.3dea64c11a604p-1 0x1.306fe0a312f45p-1"
+            " 0x1.2387a6e757a2ap-1 0x1.172b83c7db24dp-1 0x1.0b5586cf90a0cp-1"
+        ),
+        rests=st.hexes(
+            "0 0x1.c05ee5b34297bp-37 -0x1.3ede1e191eacbp-37 -0x1.832ce5f1b4cb4p-37 0x1.c8d1bfdd20b97p-38"
+            " 0x1.c9c264ead3732p-38 0x1.44761bf09ccaep-37 -0x1.5864882a29753p-37 -0x1.91c0ecff6effep-27"
+            " 0x1.3ba581ea8e863p-37 0x1.cb27df464d72ap-38 -0x1.c9c264eb114d4p-38 -0x1.c8d1bfdc7d252p-38"
+            " 0x1.5068f75b4625fp-40 0x1.6323f3c04eacep-38 -0x1.e6835b18a4a97p-38"
+        ),
+        even=st.hexes("0x1.0000000000004p-1 0x1.5555555484d77p-5 0x1.6c183dc119c19p-10"),
+        odd=st.hexes("0x1.5555555555558p-3 0x1.111111109eb7ep-7 0x1.a01b727f2bb48p-13"),
+        sinh=st.hexes(
+            "0x1.5555555555552p-3 0x1.111111111194bp-7 0x1.a01a019e6a3a4p-13 0x1.71de3cdfb48b5p-19"
+            " 0x1.ae6079689afefp-26 0x1.64076e5da853fp-33"
+        ),
+        exact=28.0,
+        usual=700.0,
+        ends=(-60.0, 712.0),
+    ),
+}
+
+
+def _form(x: Operand) -> tuple[_Hyperbolic, st.Format]:
+    return _HYPERBOLIC[x.dtype], st.form_of(x)
+
+
+def expm1(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    """e**x - 1. -1 at -inf, inf at inf, -0 at -0."""
+    (x,) = args
+    p, form = _form(x)
+    counts = st.has_square(b, x, form)
+    shifted, k, r = reduced(b, b.op("select", counts, st.at_least(b, x, p.ends[0]), b.imm(0.0, x)))
+    steps = st.as_bits(b, shifted, form)
+    s = scaled(b, steps, _SHORT)
+    rest = b.op("fma", k, b.imm(-form.ln2_rest, x), st.element(b, steps, p.short_rests))
     whole = b.op("add", r, rest)
-    v = b.op("fma", b.op("mul", whole, whole), st.horner(b, whole, E[1:]), rest)
+    v = b.op("fma", b.op("mul", whole, whole), st.horner(b, whole, e_terms(x)[1:]), rest)
     start = b.op("add", s, b.imm(-1.0, x))
     total, lost = st.sum_of_product(b, s, r, start)
     usual = b.op("select", counts, b.op("add", total, b.op("fma", s, v, lost)), x)
 
     def slowly() -> tuple[Operand]:
-        power = e_to(b, st.at_most(b, x, 89.0))
+        power = e_to(b, st.at_most(b, x, p.ends[1]))
         beyond = b.op("fma", power.scale, power.q, b.imm(-1.0, x))
-        huge = b.op("gt", x, b.imm(_USUAL, x))
+        huge = b.op("gt", x, b.imm(p.usual, x))
         return (b.op("select", huge, rounded_once(b, power), b.op("add", power.scale, beyond)),)
 
-    (result,) = st.where_any(b, b.op("gt", x, b.imm(_EXACT, x)), (usual,), slowly)
-    return result
+    return st.where(b, b.op("gt", x, b.imm(p.exact, x)), usual, slowly)
 
 
 @data
@@ -85,49 +149,49 @@ class _Powers:
 
 
 def _powers(b: Builder, a: Operand) -> _Powers:
-    """Of 0 <= a <= _USUAL."""
+    """Of numbers from 0 to where they are usual."""
+    p, form = _form(a)
     shifted, k, r = reduced(b, a)
-    steps = st.as_bits(b, shifted, st.F32)
-    places = b.op("shl", steps, b.imm(19, steps))
-    up, down = (
-        b.op("table", steps, *(Imm(bits - _HALF, u32) for bits in table), dtype=u32) for table in (_UP, _DOWN)
-    )
-    s, t = st.as_float(b, b.op("add", up, places), st.F32), st.as_float(b, b.op("sub", down, places), st.F32)
-    rest = b.op("fma", k, b.imm(-st.F32.ln2_rest, a), st.element(b, steps, _RESTS))
+    steps = st.as_bits(b, shifted, form)
+    s, t = scaled(b, steps, p.up, plus=-1), scaled(b, steps, p.down, down=True, plus=-1)
+    rest = b.op("fma", k, b.imm(-form.ln2_rest, a), st.element(b, steps, p.rests))
     r = b.op("add", r, rest)
     z = b.op("mul", r, r)
-    minus, even, odd = b.op("neg", r), b.imm(_EVEN, a), b.imm(_ODD, a)
+    minus, even, odd = b.op("neg", r), st.horner(b, z, p.even), st.horner(b, z, p.odd)
     up, down = (b.op("fma", z, b.op("fma", n, odd, even), n) for n in (r, minus))
     return _Powers(s, t, up, down)
 
 
 def _half_power(b: Builder, a: Operand) -> Value:
     """e**a / 2, which e**-a does not count beside; inf from where it overflows."""
-    power = e_to(b, st.at_most(b, a, 91.0))
+    power = e_to(b, st.at_most(b, a, _form(a)[0].ends[1]))
     s, _, k = apart(b, power)
     return b.op("scale", b.op("fma", s, power.q, s), b.op("sub", k, b.imm(1.0, a)))
 
 
-def cosh(b: Builder, a: Operand) -> Operand:
-    """Of a number that is not negative; inf at inf."""
-    p = _powers(b, a)
-    other = b.op("fma", p.t, p.down, p.t)
-    usual = b.op("add", p.s, b.op("fma", p.s, p.up, other))
-    large = b.op("gt", a, b.imm(_USUAL, a))
-    (result,) = st.where_any(b, large, (usual,), lambda: (_half_power(b, a),))
-    return result
+def cosh(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    """The hyperbolic cosine. inf at -inf and inf."""
+    p, form = _form(args[0])
+    a = st.at_least(b, b.op("abs", args[0]), form.half)
+    e = _powers(b, a)
+    other = b.op("fma", e.t, e.down, e.t)
+    usual = b.op("add", e.s, b.op("fma", e.s, e.up, other))
+    large = b.op("gt", a, b.imm(p.usual, a))
+    return st.where(b, large, usual, lambda: (_half_power(b, a),))
 
 
-def sinh(b: Builder, x: Operand) -> Value:
-    """-0 at -0, inf at inf."""
+def sinh(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Value:
+    """The hyperbolic sine. -0 at -0, inf at inf."""
+    (x,) = args
+    p, form = _form(x)
     a = b.op("abs", x)
-    m = b.op("select", b.op("lt", a, b.imm(st.F32.half, a)), b.imm(0.0, a), a)  # no cube is a denormal number
-    p = _powers(b, m)
-    other = b.op("fma", p.t, p.down, p.t)
-    total = b.op("add", p.s, b.op("fma", p.s, p.up, b.op("neg", other)))
+    m = b.op("select", b.op("lt", a, b.imm(form.half, a)), b.imm(0.0, a), a)  # no cube is a denormal number
+    e = _powers(b, m)
+    other = b.op("fma", e.t, e.down, e.t)
+    total = b.op("add", e.s, b.op("fma", e.s, e.up, b.op("neg", other)))
     z = b.op("mul", m, m)
-    near = b.op("fma", b.op("mul", a, z), st.horner(b, z, _SINH), a)
+    near = b.op("fma", b.op("mul", a, z), st.horner(b, z, p.sinh), a)
     usual = b.op("select", b.op("lt", a, b.imm(0.7, a)), near, total)
-    large = b.op("gt", a, b.imm(_USUAL, a))
-    (result,) = st.where_any(b, large, (usual,), lambda: (_half_power(b, a),))
-    return st.with_sign(b, result, st.sign_of(b, x, st.F32), st.F32)
+    large = b.op("gt", a, b.imm(p.usual, a))
+    result = st.where(b, large, usual, lambda: (_half_power(b, a),))
+    return st.with_sign(b, result, st.sign_of(b, x, form), form)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 
 from ..ir.data import data, replace
 from ..ir.loop import Builder, Operand, Value
-from ..ir.types import DType, f32, f64, i32
+from ..ir.types import DType, f32, f64
 from . import steps as st
 
 
@@ -244,7 +244,7 @@ def _terms(b: Builder, x: Operand, by_type: Base, octaves: Operand | None = None
     bits = st.as_bits(b, x, form)
     number = b.op("shr", bits, b.imm(form.fraction - 4, bits))
     count = number if base.sixteenths else b.op("shr", bits, b.imm(form.fraction, bits))
-    k = _counted(b, count, base, form)
+    k: Operand = st.counted(b, count, form.bias * (16 if base.sixteenths else 1))
     if octaves is not None:
         k = b.op("fma", octaves, b.imm(16.0, k), k) if base.sixteenths else b.op("add", k, octaves)
     fraction = b.op("and", bits, b.imm((1 << form.fraction) - 1, bits))
@@ -261,17 +261,6 @@ def _terms(b: Builder, x: Operand, by_type: Base, octaves: Operand | None = None
         return st.as_float(b, b.op("sub", b.imm(2 * form.bias << form.fraction, bits), exponent), form)
 
     return _Terms(r, high, low, d, power, base)
-
-
-def _counted(b: Builder, count: Value, base: Logs, form: st.Format) -> Value:
-    """As a float what stands in the bits. AVX2 has no conversion from 64 bits: there it is put behind a power
-    of two, and the bias goes with that."""
-    if form.dtype is f32:
-        return b.op("cast", b.op("bitcast", count, dtype=i32), dtype=f32)
-    pattern = b.imm((form.bias + form.fraction) << form.fraction, count)
-    whole = st.as_float(b, b.op("or", count, pattern), form)
-    bias = form.bias * (16 if base.sixteenths else 1)
-    return b.op("sub", whole, b.imm(2.0**form.fraction + bias, whole))
 
 
 def _log(b: Builder, x: _Terms, rest: Operand | None = None) -> Value:

@@ -8,7 +8,7 @@ import math
 
 from ..ir.loop import Builder, Operand, Value
 from .steps import F32, Pair, clamp, horner, settled
-from .table_exp import E, Power, looked_up, reduced, rounded_once, sum_of
+from .table_exp import Power, e_terms, looked_up, reduced, rounded_once, sum_of
 from .table_log import lifted, ln_twice, rare
 
 _ENDS = -104.0, 89.0  # outside, e**w is 0 or inf
@@ -25,7 +25,7 @@ def _e_to(b: Builder, w: Operand, rest: Operand) -> Power:
     shifted, k, r = reduced(b, w)
     scale, lack, steps = looked_up(b, shifted)
     r = b.op("add", r, b.op("fma", k, b.imm(-F32.ln2_rest, w), rest))
-    return Power(scale, b.op("fma", r, horner(b, r, E), lack), steps)
+    return Power(scale, b.op("fma", r, horner(b, r, e_terms(r)), lack), steps)
 
 
 def usual(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:

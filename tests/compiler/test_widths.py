@@ -87,7 +87,7 @@ def test_same_bits_of_tables(name: str) -> None:
     """However elements of tables are looked up, lane by lane, too; of numbers of all exponents."""
     rng = np.random.default_rng(6)
     bits = rng.integers(0, 1 << 32, 3001, dtype=np.uint32)
-    arrays = [bits.view(np.float32), rng.normal(scale=30, size=1003).astype(np.float32)]
+    arrays: list[Array] = [bits.view(np.float32), rng.normal(scale=30, size=1003).astype(np.float32)]
     arrays += [rng.integers(0, 1 << 64, 3001, dtype=np.uint64).view(np.float64), rng.normal(size=1003)]
     graph = build(lambda *xs: tuple(ops.REGISTRY[name](x) for x in xs), arrays)
     targets = [replace(host(), vector_bytes=width) for width in (64, 32, 16)]
