@@ -82,6 +82,8 @@ def histogramdd(
         place = place * n + at
     total = int(np.prod(shape, dtype=object))
     given = weights if weight is None else weight
+    if given is not None:
+        given = asarray(given).reshape(-1)
     counts = bincount(where(inside, place, total), given, total + 1)[:total].reshape(shape).astype("float64")
     if density:
         counts = counts / counts.sum()

@@ -6,6 +6,7 @@ result; nothing of that is kept then. Negative indices count from the end.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
@@ -96,6 +97,18 @@ def _updated(x: Node, value: Any, *arrays: Node, key: Any, how: str) -> Node:
     return updates.update(x, value, *arrays, key=key, how=how)
 
 
+def _of_numbers(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same of tensors of 0 dimensions, too: PyTorch's slices of a number are those of a vector of one."""
+
+    @functools.wraps(method)
+    def called(self: Any, *args: Any, **options: Any) -> Tensor:
+        if self.ndim:
+            return method(self, *args, **options)
+        return method(self.reshape(1), *args, **options).reshape(())
+
+    return called
+
+
 @bounds
 class Indexed:
     """Elements of a tensor by NumPy's rules, and PyTorch's methods."""
@@ -170,6 +183,7 @@ class Indexed:
         _no_longer("gather", found, self.shape, k)
         return self._apply(_gathered, self, found, axis=k, sure=sure)
 
+    @_of_numbers
     def index_select(self, dim: int, index: Any) -> Tensor:
         """The slices along `dim` that `index`, of one dimension, names."""
         return self.take(_one_dimension("index_select", index), dim)
@@ -196,6 +210,7 @@ class Indexed:
 
         return self._gathered("scatter_reduce", src, reduce, include_self, scattered)
 
+    @_of_numbers
     def index_reduce(
         self, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True
     ) -> Tensor:
@@ -229,15 +244,18 @@ class Indexed:
         count = many + 1 if include_self else many.clip(1)
         return made // count if made.dtype.kind in "iu" else made / count.astype(made.dtype)
 
+    @_of_numbers
     def index_add(self, dim: int, index: Any, source: Any, alpha: Any = 1) -> Tensor:
         """A new tensor: `alpha` times slice k of `source` is added to the slice along `dim` that `index`
         names, for each k."""
         return self._at_slices("index_add", dim, index).add(self._apply(ew.mul, source, alpha))
 
+    @_of_numbers
     def index_copy(self, dim: int, index: Any, source: Any) -> Tensor:
         """A new tensor with slice k of `source` in the place that `index` names; the last of several wins."""
         return self._at_slices("index_copy", dim, index).set(source)
 
+    @_of_numbers
     def index_fill(self, dim: int, index: Any, value: Any) -> Tensor:
         """A new tensor with `value` in the slices along `dim` that `index` names."""
         return self._at_slices("index_fill", dim, index).set(value)
@@ -283,7 +301,10 @@ def _start(how: str, dtype: np.dtype[Any]) -> Any:
 
 
 def _one_dimension(name: str, index: Any) -> Any:
+    """Indices of slices; one may be a number."""
     found = subscripts.indices(index)
+    if not found.ndim:
+        return found.reshape(1)
     if found.ndim != 1:
         raise ValueError(f"{name}: expected indices in one dimension, not {found.ndim}")
     return found

@@ -581,7 +581,8 @@ def vander(x: Any, N: int | None = None) -> Tensor:
     """PyTorch's: the powers 0, 1, ..., N - 1 of each element, along a new axis; as many as there are along
     the last one by default. (NumPy's `vander` begins with the highest.)"""
     t = asarray(x)
-    count = (t.shape[-1] if t.ndim else 1) if N is None else N
+    t = t if t.ndim else t.reshape(1)
+    count = t.shape[-1] if N is None else N
     if N is not None and N < 2:
         raise ValueError(f"linalg.vander: expected N of at least 2, not {N}")
     kind = np.promote_types(t.dtype, np.int64) if t.dtype.kind in "iub" else t.dtype

@@ -64,6 +64,11 @@ def near(found: Any, wanted: Any, rtol: float = 1e-12) -> None:
         (lambda: lucid.adjoint(Z), lambda: Z.conj().T),
         (lambda: lucid.rsub(X, Y, alpha=2), lambda: Y - 2 * X),
         (lambda: lucid.fill(X, 2.5), lambda: np.full_like(X, 2.5)),
+        (lambda: lucid.linalg.vander(2.0, 3), lambda: np.float32([[1, 2, 4]])),
+        (
+            lambda: lucid.histogramdd(X.reshape(2, 6, 2), 3, weights=Y[:, :2].reshape(2, 6)),
+            lambda: [*np.histogramdd(X.reshape(12, 2), 3, weights=Y[:, :2].ravel())],
+        ),
         (lambda: lucid.linalg.vander(X, 3), lambda: np.stack([np.vander(r, 3, True) for r in X])),
         (lambda: lucid.histogram(X, 4, weight=Y), lambda: np.histogram(X, 4, weights=Y)),
     ],

@@ -348,3 +348,18 @@ def test_indices_out_of_range_of_functions() -> None:
                 f(Tensor(index) + 0).numpy()
             with pytest.raises(IndexError, match=rf"test_elements.py:\d+: index {bad}, .*size 5"):
                 lucid.compile(f)(index)
+
+
+def test_slices_of_a_number_are_those_of_a_vector_of_one() -> None:
+    """As PyTorch's methods have it; an index may be a number, too."""
+    x = lucid.tensor(2.0)
+    found = [
+        x.index_select(0, [0]), x.index_add(0, 0, 3.0), x.index_copy(0, [0], 3.0),
+        x.index_fill(-1, [0], 7.0), x.index_reduce(0, [0], 4.0, "prod"), lucid.index_add(x, 0, [0], 1.0),
+    ]  # fmt: skip
+    assert [(r.shape, r.item()) for r in found] == [((), n) for n in (2.0, 5.0, 3.0, 7.0, 8.0, 3.0)]
+    assert lucid.grad(lambda x: x.index_add(0, [0], x * x))(3.0).item() == 7.0
+    with pytest.raises(IndexError, match="axis 1"):
+        x.index_select(1, [0])
+    rows = lucid.arange(3.0)
+    assert rows.index_fill(0, 1, 5.0).tolist() == [0.0, 5.0, 2.0]

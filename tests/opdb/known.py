@@ -51,8 +51,8 @@ DECIDED = [
     Known("NumPy has no sign of bools, no negative powers of ints", "raises", "sign sgn __rpow__"),
     Known("floats do not become ints in place", "raises", "heaviside", "in place"),
     Known("shapes of operands must fit, as NumPy's", "raises", "tensordot cat linalg.solve gather"),
-    Known("stacks of vectors on the right are NumPy's", "value", "take_along_dim"),
     Known("the last axis by default, as NumPy's take_along_axis", "shape", "take_along_dim"),
+    Known("the imaginary part of a complex logarithm is at most pi, as NumPy's", "value", "logaddexp logcumsumexp"),
     Known("which of equal elements is not said", "value", "kthvalue topk"),
     Known("the diagonal of a Cholesky factor is real, and so is its gradient", "value", "cholesky linalg.cholesky"),
     Known("lucid computes with wider weights", "value", "cov"),
@@ -82,8 +82,7 @@ DECIDED = [
 ]  # fmt: skip
 
 LACKING = [
-    Known("numbers as vectors of one element", "raises", "index_fill index_copy index_select index_add scatter unfold transpose gather nn.functional.multi_margin_loss"),
-    Known("arguments of counts", "raises", "histogram repeat_interleave tensor_split"),
+    Known("numbers as vectors of one element", "raises", "scatter unfold transpose gather nn.functional.multi_margin_loss"),
 ]  # fmt: skip
 
 LEFT_OUT = {
@@ -95,7 +94,7 @@ LEFT_OUT = {
         _unsafe_masked_index_put_accumulate _chunk_cat native_dropout_backward grid_sampler_2d grid_sampler_3d
         jiterator_unary jiterator_binary jiterator_4inputs_with_extra_args jiterator_binary_return_by_ref
         jiterator_2inputs_2outputs unsafe_chunk unsafe_split resolve_neg nonzero_static
-        nn.functional.linear_cross_entropy nn.functional.multi_head_attention_forward""",
+        nn.functional.linear_cross_entropy nn.functional.multi_head_attention_forward slice""",
     "methods that draw at random, which samples do not show": "cauchy exponential geometric log_normal uniform",
     "copies under another name: no memory is shared anyway": """expand_copy diagonal_copy alias_copy as_strided_copy
         narrow_copy view_copy permute_copy split_with_sizes_copy unbind_copy unfold_copy squeeze_copy unsqueeze_copy
