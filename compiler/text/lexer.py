@@ -5,6 +5,7 @@ IR text is untrusted: every length, number and nesting depth is bounded here, no
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -62,6 +63,7 @@ _TOKEN = (
 _LOC = r"#\s*(\S.*?):([0-9]{1,9})(?: in (\S+))?(?: backward of ([^;]+?))?((?:; [^;]+:[0-9]{1,9})*)\s*"
 
 
+@functools.lru_cache(maxsize=1 << 14)  # in each kernel the same
 def is_name(text: str) -> bool:
     """Whether `text` can stand for a name in IR text: a word, and more words or numbers behind dots."""
     head, *rest = text.split(".")

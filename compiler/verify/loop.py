@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NoReturn
 
 from ..ir import loop as lp
@@ -31,6 +32,8 @@ _PAIRS = ("pack_lo", "pack_hi", "spread", "collect")  # of two vectors, by liter
 _MAX_ALLOC = 1 << 31  # elements of one alloc
 MAX_TEAM = 32  # threads
 
+_fit = functools.lru_cache(maxsize=4096, typed=True)(fit)
+
 
 def verify_func(func: lp.Func) -> None:
     """Raises VerifyError unless, in short:
@@ -59,7 +62,8 @@ class _Check:
     def __init__(self, func: lp.Func) -> None:
         self.func = func
         self.defined: set[str] = set()
-        self.scopes: list[dict[str, lp.Value]] = [{}]
+        self.known: dict[str, lp.Value] = {}  # here: names are defined once
+        self.scopes: list[list[str]] = [[]]
         self.arrays: list[dict[str, DType]] = [{}]
         self.named: set[str] = set()  # arrays
         self.stmt: lp.Stmt | None = None
@@ -102,7 +106,8 @@ class _Check:
         if not 0 < value.lanes <= MAX_LANES or DTYPES.get(value.dtype.name) is not value.dtype:
             self.fail(f"`%{value.name}` has no known type")
         self.defined.add(value.name)
-        self.scopes[-1][value.name] = value
+        self.known[value.name] = value
+        self.scopes[-1].append(value.name)
 
     def name_array(self, name: str, dtype: DType) -> None:
         if not is_name(name):
@@ -259,7 +264,7 @@ class _Check:
             self.use(init)
             self.alike(init, stmt.carried[k])
             self.alike(stmt.results[k], stmt.carried[k])
-        self.scopes.append({})
+        self.scopes.append([])
         self.arrays.append({})
         self.define(stmt.var)
         for value in stmt.carried:
@@ -269,7 +274,8 @@ class _Check:
         for k, after in enumerate(stmt.yields):
             self.use(after)
             self.alike(after, stmt.carried[k])
-        self.scopes.pop()
+        for name in self.scopes.pop():
+            del self.known[name]
         self.arrays.pop()
         for value in stmt.results:
             self.define(value)
@@ -281,11 +287,13 @@ class _Check:
             if operand.lanes < 1:
                 self.fail("a literal has no lanes")
             try:
-                fit(operand.value, operand.dtype)
+                _fit(operand.value, operand.dtype)
             except (TypeError, ValueError) as error:
                 self.fail(str(error))
             return
-        known = next((s[operand.name] for s in reversed(self.scopes) if operand.name in s), None)
+        known = self.known.get(operand.name)
+        if known is operand:
+            return
         if known is None:
             where = "is not known here" if operand.name in self.defined else "is not defined"
             self.fail(f"`%{operand.name}` {where}")

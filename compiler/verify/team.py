@@ -7,11 +7,13 @@ from ..ir.loop import THREAD, Aligned, Alloc, Barrier, For, Func, Imm, Let, Load
 
 def lonely(func: Func) -> For | None:
     """A loop around a barrier, of whose turns one thread may have more than another, if there is one."""
+    if func.team == 1:
+        return None
     found = _Differing()
     while found.grows:
         found.grows = False
         found.walk(func.body)
-    return found.loop if func.team > 1 else None
+    return found.loop
 
 
 class _Differing:
