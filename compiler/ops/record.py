@@ -79,7 +79,7 @@ class Named:
     like: np.ufunc
 
 
-@data
+@data(eq=False)  # each is there once
 class Op:
     """One op. `lower` by kind: elementwise: (builder, loop-level args, result dtype) -> value;
     view: (attrs, input shape, subscripts of the result) -> subscripts of the input, or None where
