@@ -207,8 +207,8 @@ def test_threads_at_the_call_that_compiles_again(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(engine, "BYTES", 1)
     f = lucid.compile(scaled)
     for n in (2, 3, 4):
-        f(normal(4, n))
-    x = normal(4, 9)
+        f(lucid.tensor(normal(4, n)))
+    x = lucid.tensor(normal(4, 9))
     expected, wrong = f(x).numpy().tobytes(), list[int]()
 
     def run() -> None:
