@@ -72,6 +72,8 @@ as_tensor = asarray
 
 def given(data: object, dtype: object = None, *, device: Device = None) -> Tensor:
     """What a function was given, as a Tensor: arrays, lists and numbers go where the function needs them."""
+    if isinstance(data, Tensor) and dtype is None and device is None:
+        return data
     made = asarray(data, dtype, device=device)
     return made if isinstance(data, Tensor) or holds(data) else constant(made)
 

@@ -209,6 +209,8 @@ class Executable:
             (pick, kind, pick >= 0 and made[pick] == kind)
             for pick, kind in zip(self.compiled.picks, self.types, strict=True)
         ]
+        # The plan that native code is for; that code; and the numbers in it, or how often it was not there.
+        self._made_native: tuple[Any, Callable[..., Any] | None, list[int]] = (self.native, None, [0])
         self._graph, self._wanted, self._numbers = graph, aliases, numbers
         self.settled = 0  # after so many calls literals came to stand in texts that were for any length
         self._watch(device == "cpu" and self.compiled.general)
@@ -243,10 +245,6 @@ class Executable:
         it is `opened`, the content of their slots."""
         if self.home is not None:
             return self._away(arrays, reuse, given)
-        if self.general:
-            self.native.left.value -= 1
-            if self.native.left.value < 0:
-                self._settle()
         out: list[Array | None] | None = None
         picks = self.compiled.picks
         if given or any(reuse):
@@ -258,7 +256,13 @@ class Executable:
                 if picks[k] >= 0:
                     buffer = self.native.plan.buffers[self.native.plan.outputs[picks[k]]]
                     out[picks[k]] = seen(array, TensorType(buffer.dtype, buffer.shape))
-        results = self.native(arrays, out, self.threads, numbers)
+        results = self._natively(arrays, numbers) if out is None else None
+        if results is None:
+            if self.general:
+                self.native.left.value -= 1
+                if self.native.left.value < 0:
+                    self._settle()
+            results = self.native(arrays, out, self.threads, numbers)
         outputs = [
             results[pick]
             if plain
@@ -272,6 +276,23 @@ class Executable:
                 np.copyto(array, outputs[k])
             outputs[k] = array
         return outputs
+
+    def _natively(self, arrays: Sequence[Array], numbers: Sequence[int]) -> list[Array] | None:
+        """The outputs of the plan by native code; None if that does not take these arrays. It is made at the
+        third call, for the numbers of that: others are written into a copy of the program."""
+        plan, native, own = self._made_native
+        if native is None or plan is not self.native:
+            if plan is not self.native:
+                self._made_native = self.native, None, [0]
+            elif own[0] < 2:
+                own[0] += 1
+            else:
+                self._made_native = self.native, _native(self.native, numbers, self.threads), [*numbers]
+            return None
+        if own != [*numbers]:
+            return None
+        found: list[Array] | None = native(*arrays)
+        return found
 
     def _away(
         self, arrays: Sequence[Array | Stored], reuse: Sequence[bool], given: Mapping[int, Array]
@@ -410,6 +431,18 @@ def _runnable(compiled: Compiled, numbers: Sequence[Node] = ()) -> execute.Execu
         if told := readers(wanted):
             plan = with_lines(compiled, plan, host(), told)
     return execute.Executable(plan)
+
+
+def _native(made: Any, numbers: Sequence[int], threads: int | None) -> Callable[..., Any]:
+    """A native function from the inputs of a plan to its outputs; None comes of it where it does not run."""
+    from lucid.runtime import call, checks  # the first calls do without
+
+    function = call.NativeCall(lambda *arrays: None, "eager")
+    if isinstance(made, execute.Executable):
+        sources = [call.Source(checks.Argument(k)) for k in range(len(made.plan.inputs))]
+        answer = [call.Output(k) for k in range(len(made.plan.outputs))]
+        function.add(made.given(numbers), sources, answer, threads=threads or 0)
+    return function.function
 
 
 def build(

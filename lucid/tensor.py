@@ -16,7 +16,7 @@ from typing import cast as cast_type
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.ir.graph import LOC, Node, at
+from lucid.compiler.ir.graph import LOC, NO_ATTRS, Node, at, typed
 from lucid.compiler.ir.types import b1
 from lucid.runtime import memory
 from lucid.runtime.stored import Stored
@@ -72,7 +72,7 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
                     if grad:
                         tracked = True
                     else:
-                        node = ops.STOP(node)
+                        node = typed(ops.STOP, (node,), NO_ATTRS, loc, node.type)
                 nodes.append(node)
             elif x is None:
                 nodes.append(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import math
 from collections.abc import Sequence
@@ -119,13 +120,9 @@ class Executable:
             for i, offset in self._temps:
                 addresses[i] = block.address + offset
         words = (ctypes.c_int64 * len(addresses))(*addresses)
-        start = self._start
-        if self._holes:
-            program = self.program.copy()
-            program[self._holes] = [numbers[k] for k in self._numbers]
-            start = address(program)
+        filled = self.given(numbers) if self._holes else self
         run(
-            start,
+            filled._start,
             self.groups,
             self.scratch,
             ctypes.addressof(words),
@@ -138,6 +135,14 @@ class Executable:
             if result is not target:
                 np.copyto(result, target)
         return results
+
+    def given(self, numbers: Sequence[int]) -> Executable:
+        """The same for these numbers, without holes."""
+        made = copy.copy(self)
+        made.program = self.program.copy()
+        made.program[self._holes] = [numbers[k] for k in self._numbers]
+        made._start, made._holes = made.program.ctypes.data, []
+        return made
 
     def _clashes(self, given: list[bool], targets: list[Array], addresses: list[int]) -> list[int]:
         """The given outputs that cannot be written to the caller's array while the plan runs."""

@@ -19,6 +19,7 @@ from lucid.compiler.ir.graph import Node, toposort
 from lucid.compiler.passes import autodiff
 from lucid.kept import Kept
 from lucid.residence import Device
+from lucid.runtime import call, execute
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((50, 4), dtype=np.float32)
@@ -379,3 +380,24 @@ def test_threads_with_numbers_of_their_own() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_an_evaluation_that_comes_again_is_one_native_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the third on; other numbers, and what native code does not take, go the way through Python."""
+    monkeypatch.setattr(engine, "_plans", Kept())
+    given, python = list[Any](), list[Any]()
+    run = execute.Executable.__call__
+
+    def counted(self: Any, *args: Any) -> Any:
+        python.append(self)
+        return run(self, *args)
+
+    monkeypatch.setattr(execute.Executable, "__call__", counted)
+    for k, n in enumerate([2.0] * 6 + [3.0, 2.0, 4.0]):
+        x = np.linspace(-1, 1, 24, dtype=np.float32).reshape(4, 6) + np.float32(k)
+        t = lucid.from_numpy(x[::-1] if k == 5 else x)
+        given.append((t * n - 1).numpy())
+        assert given[-1].tobytes() == (t.numpy() * np.float32(n) - 1).tobytes()
+    assert len({a.ctypes.data for a in given}) == len(given)  # each has memory of its own
+    # Three, the one with an array that runs backwards, and those of 3.0 and 4.0.
+    assert len(python) == (6 if call.available() else 9)

@@ -406,8 +406,8 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_array_is_kept(counted: dict[str, int]) -> None:
     net = network()
     F.cross_entropy(net(X), Y).backward()
-    known = [g.piece for g, _ in reuse._gradients._made.values()]
-    known += [p for p, _ in reuse._formulas._made.values()]
+    known = [g.piece for g, *_ in reuse._gradients._made.values()]
+    known += [p for p, *_ in reuse._formulas._made.values()]
     assert len(known) == 1 + 6
     for piece in known:
         assert all(n.data is None for n in (*piece.inputs, *piece.order))
