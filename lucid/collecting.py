@@ -61,3 +61,19 @@ def differentiable_leaves(output: Node) -> list[tuple[Node, Tensor]]:
     if not found:
         free.update(done)
     return found
+
+
+def collectors_gone(output: Node) -> bool:
+    """Whether a tensor that `output` depends on would collect gradients, but is no more: nobody can ask for
+    them."""
+    done: set[Node] = set()
+    stack = [output]
+    while stack:
+        node = stack.pop()
+        owner = LEAVES.get(node)
+        if owner is not None and owner() is None:
+            return True
+        done.add(node)
+        if node.op is not ops.STOP:
+            stack += [n for n in made_of(node, TAPS) if n not in done]
+    return False

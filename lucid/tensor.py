@@ -23,7 +23,7 @@ from lucid.runtime.stored import Stored
 
 from . import shapes
 from .arrangement import Arrangement
-from .collecting import LEAVES, collect, differentiable_leaves
+from .collecting import LEAVES, collect, collectors_gone, differentiable_leaves
 from .complexes import Complexes
 from .context import MODE, no_grad
 from .defaults import default_complex, default_float
@@ -384,6 +384,8 @@ class Tensor(
             cotangent = self._cotangent(gradient)
         given = [inputs] if isinstance(inputs, Tensor) else inputs
         leaves = differentiable_leaves(node) if given is None else [(node_of(x), x) for x in given]
+        if given is None and not leaves and self._requires_grad and collectors_gone(node):
+            return
         if not leaves or not all(owner.requires_grad for _, owner in leaves):
             none = "this tensor depends on no tensor with requires_grad=True; set it on the inputs or"
             none = f"{none} parameters before computing the result"

@@ -257,7 +257,8 @@ def _to_base(base: float) -> Callable[[Node, Node], Pair]:
 
 
 def power(op: Op, inputs: Inputs, attrs: Attrs) -> Node:
-    """exp(b log(a)); of 0 it is 1 where b is 0, 0 where its real part is above 0, else NaN, as NumPy's."""
+    """exp(b log(a)); 1 where b is 0, of what is infinite or NaN, too; of 0 it is 0 where the real part of b
+    is above 0, else NaN, as NumPy's."""
     a, b = inputs
     none = ops.NOT(ops.CAST(a, dtype=b1))
     zero = ops.NOT(ops.CAST(b, dtype=b1))
@@ -267,7 +268,8 @@ def power(op: Op, inputs: Inputs, attrs: Attrs) -> Node:
     nan = _c(math.nan, re)
     limit = ops.WHERE(ops.GT(re, _c(0.0, re)), _c(0.0, re), nan)
     at_none = ops.WHERE(zero, ops.const(1, a), COMPLEX(limit, limit))
-    return ops.WHERE(none, at_none, found)
+    endless = ops.AND(zero, ops.NE(RE(found), RE(found)))  # elsewhere b has a derivative there
+    return ops.WHERE(none, at_none, ops.WHERE(endless, ops.const(1, a), found))
 
 
 def sigmoid(op: Op, inputs: Inputs, attrs: Attrs) -> Node:

@@ -198,10 +198,10 @@ class BatchNorm1d(Module):
 
     @no_grad
     def _track(self, x: Tensor) -> None:
+        mean, var = self._statistics(x)
         self.num_batches_tracked = self.num_batches_tracked + 1
         share = self.momentum
         rate = 1 / self.num_batches_tracked.astype(x.dtype) if share is None else share
-        mean, var = self._statistics(x)
         self.running_mean = self.running_mean * (1 - rate) + mean * rate
         self.running_var = self.running_var * (1 - rate) + var * rate
 

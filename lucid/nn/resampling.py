@@ -296,7 +296,7 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
 
 def instance_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """What is kept of a batch: the means of those of its samples."""
-    axes, count = tuple(range(2, x.ndim)), math.prod(x.shape[2:])
+    axes, count = tuple(range(2, x.ndim)), spatial.several("instance_norm", x, 1)
     return x.mean(axes).mean(0), x.var(axes).mean(0) * (count / max(1, count - 1))
 
 
@@ -310,8 +310,10 @@ def instance_norm(
     `momentum` to those of the batch, as in PyTorch."""
     given = asarray(x)
     if use_input_stats:
+        spatial.several("instance_norm", given, 1)
+        found: Tensor = F.group_norm(given, given.shape[1], weight, bias, eps)
         follow(running_mean, running_var, instance_statistics(given), momentum)
-        return F.group_norm(given, given.shape[1], weight, bias, eps)
+        return found
     return F.batch_norm(given, running_mean, running_var, weight, bias, False, momentum, eps)
 
 

@@ -311,9 +311,21 @@ def avg_pool3d(
 # --- norms and attention -----------------------------------------------------------------------------
 
 
+def several(name: str, x: Tensor, first: int) -> int:
+    """How many values have one mean and variance, along axis `first` and those from 2 on. ValueError for a
+    single one, of which nothing is left without its mean."""
+    count = prod(x.shape[2:]) * prod(x.shape[first:1])
+    if count == 1:
+        raise ValueError(
+            here(f"{name}: {x.shape} has one value of each channel, and its variance is 0; expected several "
+                 "while training, or eval()")
+        )  # fmt: skip
+    return count
+
+
 def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """What is kept of a batch: means of channels, and variances, unbiased as PyTorch keeps them."""
-    axes, count = (0, *range(2, x.ndim)), x.size // max(1, x.shape[1])
+    axes, count = (0, *range(2, x.ndim)), several("batch_norm", x, 0)
     return x.mean(axes), x.var(axes) * (count / max(1, count - 1))
 
 
@@ -334,18 +346,21 @@ def batch_norm(
     `training`, else by the running statistics. While `training` these, if they are tensors, go on by
     `momentum` to those of the batch, as in PyTorch."""
     x = asarray(x)
-    if training:
-        follow(running_mean, running_var, batch_statistics(x), momentum)
     shape = (1, -1, *(1 for _ in x.shape[2:]))
     axes = (0, *range(2, x.ndim))
     if training or running_mean is None:
+        several("batch_norm", x, 0)
         mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
     else:
         mean, var = asarray(running_mean).reshape(shape), asarray(running_var).reshape(shape)
     found: Tensor = (x - mean) / (var + eps).sqrt()
     if weight is not None:
         found = found * asarray(weight).reshape(shape)
-    return found if bias is None else found + asarray(bias).reshape(shape)
+    if bias is not None:
+        found = found + asarray(bias).reshape(shape)
+    if training:
+        follow(running_mean, running_var, batch_statistics(x), momentum)
+    return found
 
 
 @public

@@ -39,6 +39,14 @@ def test_0_to_a_power_that_has_no_limit_is_nan() -> None:
         same(1 / Tensor(zeros[:1]), 1 / zeros[:1])
 
 
+def test_anything_to_the_power_0_is_1() -> None:
+    a = np.array([complex(re, im) for re in (0.0, 2.0, INF, -INF, NAN) for im in (0.0, 1.0, INF, NAN)])
+    b = Tensor(np.zeros(len(a), complex))
+    same(Tensor(a) ** b, np.ones(len(a), complex))
+    slope = lucid.grad(lambda b: ((2 + 1j) ** b).real.sum())(b)  # log(a), conjugated
+    same(slope, np.full(len(a), np.conj(np.log(2 + 1j))))
+
+
 def test_a_quotient_by_nan_is_nan() -> None:
     parts = (0.0, 1.0, NAN)
     b = np.array([complex(c, d) for c in parts for d in parts])

@@ -404,3 +404,11 @@ def test_backward_by_inputs_alone() -> None:
         h.sum().backward(inputs=[lucid.ones(2)])
     lucid.autograd.backward(h.sum(), inputs=[x])
     np.testing.assert_array_equal(x.grad, [1.0, 2.0])
+
+
+def test_gradients_that_nobody_holds_are_none() -> None:
+    """`nn.Linear(3, 1)(x).sum().backward()`: the layer is gone by then. Nothing is to be done, nor wrong."""
+    nn.Linear(3, 1)(lucid.ones(2, 3)).sum().backward()
+    lucid.compile(lambda x: nn.Linear(3, 1)(x).sum().backward())(lucid.ones(2, 3))
+    with pytest.raises(RuntimeError, match="depends on no tensor"):
+        lucid.ones(3).sum().backward()

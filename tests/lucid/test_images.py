@@ -172,6 +172,29 @@ def test_batch_norm_keeps_running_statistics() -> None:
     np.testing.assert_allclose(layer.eval()(x), scaled, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(nn.BatchNorm1d(3), (1, 3)), (nn.BatchNorm2d(3), (1, 3, 1, 1)),
+     (nn.InstanceNorm1d(3, track_running_stats=True), (2, 3, 1))],
+)  # fmt: skip
+def test_one_value_has_no_variance(layer: Any, shape: tuple[int, ...]) -> None:
+    """It would be 0 less its mean, whatever comes in: PyTorch refuses it, too."""
+    before = [np.array(b.numpy()) for b in layer.buffers()]
+    for call in (layer, lucid.compile(layer), type(layer)(3, track_running_stats=False).eval()):
+        with pytest.raises(ValueError, match="one value of each channel"):
+            call(lucid.ones(*shape))
+    for old, new in zip(before, layer.buffers(), strict=True):
+        np.testing.assert_array_equal(new.numpy(), old)
+    assert layer.eval()(lucid.ones(*shape)).shape == shape
+
+
+def test_statistics_move_only_if_the_rest_fits() -> None:
+    mean = lucid.zeros(3)
+    with pytest.raises(ValueError, match="reshape"):
+        nn.functional.batch_norm(lucid.ones(4, 3), mean, lucid.ones(3), lucid.ones(7), training=True)
+    assert not mean.numpy().any()
+
+
 def test_group_norm_and_rms_norm() -> None:
     x = _numbers(2, 6, 5)
     y = F.group_norm(x, 3).numpy().reshape(2, 3, -1)
