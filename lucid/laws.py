@@ -22,11 +22,12 @@ from .tensor import Tensor
 
 __all__ = [
     "beta", "binomial", "chisquare", "dirichlet", "f", "gamma", "geometric", "negative_binomial", "poisson",
-    "standard_gamma", "standard_t",
+    "standard_gamma", "standard_t", "vonmises", "wald",
 ]  # fmt: skip
 
 # Proposals at once: all of them are refused once in 1e15.
 _PROPOSALS = 12
+_TURNS = 32
 
 
 def gammas(concentration: Tensor, shape: tuple[int, ...], generator: Generator | None = None) -> Tensor:
@@ -155,6 +156,49 @@ def f(
     shape = random._size(size, m, n)
     above, below = (gammas(k / 2, shape, generator) / k for k in (m, n))
     return above / below
+
+
+@public
+def vonmises(
+    mu: Any, kappa: Any, size: Any = None, *, dtype: Any = None, generator: Generator | None = None
+) -> Tensor:
+    """Angles from -pi to pi, of density exp(kappa cos(x - mu)), times a constant: the first of some proposals
+    that is accepted (Best and Fisher, Efficient simulation of the von Mises distribution, 1979)."""
+    mean = _float(mu, dtype)
+    (k,) = _parameters("vonmises", dtype, kappa=kappa)
+    kind = np.result_type(*[x.dtype for x in (mean, k) if x.ndim] or [mean.dtype, k.dtype])
+    mean, k = mean.astype(kind).detach(), k.astype(kind).detach()
+    shape = random._size(size, mean, k)
+    tau = 1 + (1 + 4 * k * k).sqrt()
+    rho = (tau - (2 * tau).sqrt()) / (2 * k)
+    # Where kappa is small, the first terms of a series.
+    r = where(k < 1e-3, 1 / k + k, (1 + rho * rho) / (2 * where(k < 1e-3, 1.0, rho)))
+    u = random.uniform(0.0, 1.0, (3, _TURNS, *shape), dtype=kind, generator=generator)
+    z = (np.pi * u[0]).cos()
+    f = (1 + r * z) / (r + z)
+    c = k * (r - f)
+    v = 1 - u[1]
+    accepted = (c * (2 - c) > v) | ((c / v).log() + 1 - c >= 0)
+    first = accepted.argmax(0, keepdims=True)
+    cosine, side = (x.take_along_axis(first, 0)[0] for x in (f, u[2]))
+    turned = mean + where(side < 0.5, -1.0, 1.0).astype(kind) * cosine.clip(-1, 1).arccos()
+    found: Tensor = (turned + np.pi) % (2 * np.pi) - np.pi
+    return found
+
+
+@public
+def wald(
+    mean: Any, scale: Any, size: Any = None, *, dtype: Any = None, generator: Generator | None = None
+) -> Tensor:
+    """When a Brownian motion with drift is somewhere first: the inverse Gaussian distribution (Michael,
+    Schucany, Haas, Generating random variates using transformations with multiple roots, 1976)."""
+    m, s = (x.detach() for x in _parameters("wald", dtype, mean=mean, scale=scale))
+    shape = random._size(size, m, s)
+    y = m * random.normal(0.0, 1.0, shape, dtype=m.dtype, generator=generator) ** 2
+    x = m + m * (y - (4 * s * y + y * y).sqrt()) / (2 * s)
+    u = random.uniform(0.0, 1.0, shape, dtype=m.dtype, generator=generator)
+    found: Tensor = where(u <= m / (m + x), x, m * m / x)
+    return found
 
 
 # --- counts: float numbers, as PyTorch's ----------------------------------------------------------

@@ -38,7 +38,7 @@ __all__ = [
     "multinomial", "negative_binomial", "normal", "pareto", "permutation", "poisson", "power", "rand",
     "rand_like", "randint", "randint_like", "randn", "randn_like", "random", "randperm", "rayleigh", "seed",
     "set_rng_state", "set_state", "standard_cauchy", "standard_exponential", "standard_gamma",
-    "standard_normal", "standard_t", "triangular", "uniform", "weibull",
+    "standard_normal", "standard_t", "triangular", "uniform", "vonmises", "wald", "weibull",
 ]  # fmt: skip
 if TYPE_CHECKING:
     from .laws import (
@@ -53,12 +53,14 @@ if TYPE_CHECKING:
         poisson,
         standard_gamma,
         standard_t,
+        vonmises,
+        wald,
     )
 
 # In laws.py, which is imported when one of them is asked for.
 _LAWS = frozenset((
     "beta", "binomial", "chisquare", "dirichlet", "f", "gamma", "geometric", "negative_binomial", "poisson",
-    "standard_gamma", "standard_t",
+    "standard_gamma", "standard_t", "vonmises", "wald",
 ))  # fmt: skip
 # The module may be imported while a function is traced: its state is no tensor of that trace.
 default_generator = Context().run(Generator)
@@ -191,13 +193,9 @@ def _beside(*near: Any) -> Device:
 
 @public
 def uniform(
-    low: Any = 0.0,
-    high: Any = 1.0,
-    size: Any = None,
-    *,
-    dtype: object = None,
+    low: Any = 0.0, high: Any = 1.0, size: Any = None, *, dtype: object = None,
     generator: Generator | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Uniform in [low, high); both may be tensors, through which gradients flow."""
     shape = _size(size, low, high)
     top = asarray(high, dtype if isinstance(high, int | float) else None)

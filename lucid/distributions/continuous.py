@@ -10,6 +10,7 @@ import numpy as np
 from .. import random
 from ..creation import given as asarray
 from ..functional import where
+from ..incomplete import gammainc
 from ..lanes import at_hand
 from ..laws import beta, gammas
 from ..published import digamma, lgamma
@@ -45,6 +46,9 @@ class Normal(Distribution):
         """The probability of what is at most `value`."""
         return 0.5 * (1 + ((asarray(value) - self.loc) / (self.scale * math.sqrt(2))).erf())
 
+    def icdf(self, value: Any) -> Tensor:
+        return self.loc + self.scale * (2 * asarray(value) - 1).erfinv() * math.sqrt(2)
+
     def entropy(self) -> Tensor:
         return 0.5 + 0.5 * LOG_2PI + self.scale.log()
 
@@ -71,6 +75,14 @@ class Laplace(Distribution):
 
     def log_prob(self, value: Any) -> Tensor:
         return -(asarray(value) - self.loc).abs() / self.scale - (2 * self.scale).log()
+
+    def cdf(self, value: Any) -> Tensor:
+        off = (asarray(value) - self.loc) / self.scale
+        return 0.5 - 0.5 * off.sign() * (-off.abs()).expm1()
+
+    def icdf(self, value: Any) -> Tensor:
+        off = asarray(value) - 0.5
+        return self.loc - self.scale * off.sign() * (-2 * off.abs()).log1p()
 
     def entropy(self) -> Tensor:
         return 1 + (2 * self.scale).log()
@@ -103,6 +115,12 @@ class Uniform(Distribution):
         x = asarray(value)
         return within((x >= self.low) & (x < self.high), -(self.high - self.low).log())
 
+    def cdf(self, value: Any) -> Tensor:
+        return ((asarray(value) - self.low) / (self.high - self.low)).clip(0, 1)
+
+    def icdf(self, value: Any) -> Tensor:
+        return asarray(value) * (self.high - self.low) + self.low
+
     def entropy(self) -> Tensor:
         return (self.high - self.low).log()
 
@@ -131,6 +149,12 @@ class Exponential(Distribution):
         """-inf below 0."""
         x = asarray(value)
         return within(x >= 0, self.rate.log() - self.rate * x)
+
+    def cdf(self, value: Any) -> Tensor:
+        return -(-self.rate * asarray(value)).expm1()
+
+    def icdf(self, value: Any) -> Tensor:
+        return -(-asarray(value)).log1p() / self.rate
 
     def entropy(self) -> Tensor:
         return 1 - self.rate.log()
@@ -161,6 +185,9 @@ class Gamma(Distribution):
     def log_prob(self, value: Any) -> Tensor:
         x, a, rate = asarray(value), self.concentration, self.rate
         return a * rate.log() + (a - 1) * x.log() - rate * x - lgamma(a)
+
+    def cdf(self, value: Any) -> Tensor:
+        return gammainc(self.concentration, self.rate * asarray(value))
 
     def entropy(self) -> Tensor:
         a = self.concentration
@@ -280,6 +307,9 @@ class Cauchy(Distribution):
         """The probability of what is at most `value`."""
         return ((asarray(value) - self.loc) / self.scale).arctan() / math.pi + 0.5
 
+    def icdf(self, value: Any) -> Tensor:
+        return (math.pi * (asarray(value) - 0.5)).tan() * self.scale + self.loc
+
     def entropy(self) -> Tensor:
         return math.log(4 * math.pi) + self.scale.log()
 
@@ -307,6 +337,12 @@ class Gumbel(Distribution):
     def log_prob(self, value: Any) -> Tensor:
         y = (self.loc - asarray(value)) / self.scale
         return y - y.exp() - self.scale.log()
+
+    def cdf(self, value: Any) -> Tensor:
+        return (-((self.loc - asarray(value)) / self.scale).exp()).exp()
+
+    def icdf(self, value: Any) -> Tensor:
+        return self.loc - self.scale * (-asarray(value).log()).log()
 
     def entropy(self) -> Tensor:
         return self.scale.log() + (1 + np.euler_gamma)

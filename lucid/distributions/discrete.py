@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from .. import random
-from ..creation import arange
+from ..creation import arange, eye
 from ..creation import given as asarray
 from ..functional import xlogy
 from ..laws import binomial, geometric, log_poisson, negative_binomial, poisson
@@ -51,6 +52,9 @@ class Bernoulli(Distribution):
         found: Tensor = F.softplus(self.logits) - self.probs * self.logits
         return found
 
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        return self._listed(arange(2).astype(self.probs.dtype), expand)
+
 
 class Categorical(Distribution):
     """The places along the last axis of `probs`, weights that need not add up to 1, or of `logits`: int64."""
@@ -91,6 +95,9 @@ class Categorical(Distribution):
 
     def entropy(self) -> Tensor:
         return -(self.probs * self.logits).sum(-1)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        return self._listed(arange(self.probs.shape[-1]), expand)
 
 
 class Poisson(Distribution):
@@ -168,6 +175,49 @@ class Binomial(Distribution):
         found: Tensor = ways + xlogy(k, self.probs) + xlogy(n - k, 1 - self.probs)
         return found
 
+    def entropy(self) -> Tensor:
+        """A sum over all counts."""
+        logs = self.log_prob(self.enumerate_support(expand=False))
+        return -xlogy(logs.exp(), logs.exp()).sum(0)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        return self._listed(arange(self.total_count + 1).astype(self.probs.dtype), expand)
+
+
+class Multinomial(Distribution):
+    """How many of `total_count` draws, a whole number for all, are which place along the last axis of `probs`
+    or `logits`."""
+
+    def __init__(self, total_count: int = 1, probs: Any = None, logits: Any = None) -> None:
+        self._place = Categorical(probs, logits)
+        self.total_count, self.probs, self.logits = total_count, self._place.probs, self._place.logits
+        super().__init__(self.probs.shape[:-1], self.probs.shape[-1:])
+
+    @property
+    def mean(self) -> Tensor:
+        return self.total_count * self.probs
+
+    @property
+    def variance(self) -> Tensor:
+        return self.total_count * self.probs * (1 - self.probs)
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        places = self._place._draw((self.total_count, *shape[:-1]))
+        return (arange(shape[-1]) == places.unsqueeze(-1)).sum(0).astype(self.probs.dtype)
+
+    def log_prob(self, value: Any) -> Tensor:
+        k = asarray(value)
+        found: Tensor = lgamma(k.sum(-1) + 1) - lgamma(k + 1).sum(-1) + xlogy(k, self.probs).sum(-1)
+        return found
+
+    def entropy(self) -> Tensor:
+        """A sum over all counts."""
+        each = Binomial(self.total_count, self.probs)
+        counts = each.enumerate_support(expand=False)
+        apart = (each.log_prob(counts).exp() * lgamma(counts + 1)).sum((0, -1))
+        found: Tensor = self.total_count * self._place.entropy() - math.lgamma(self.total_count + 1) + apart
+        return found
+
 
 class NegativeBinomial(Distribution):
     """How many trials succeed, of the probability `probs` or sigmoid(`logits`), before `total_count` fail."""
@@ -222,3 +272,18 @@ class OneHotCategorical(Distribution):
 
     def entropy(self) -> Tensor:
         return self._place.entropy()
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        n = self.event_shape[0]
+        rows = eye(n, dtype=self.probs.dtype).reshape((n, *[1] * len(self.batch_shape), n))
+        return rows.broadcast_to((n, *self.batch_shape, n)) if expand else rows
+
+
+class OneHotCategoricalStraightThrough(OneHotCategorical):
+    """A `OneHotCategorical` whose samples have the gradient of `probs` (Bengio, Léonard, Courville,
+    Estimating or propagating gradients through stochastic neurons, 2013)."""
+
+    has_rsample = True
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        return super()._draw(shape) + (self.probs - self.probs.detach())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -80,6 +81,39 @@ class Distribution:
     def entropy(self) -> Tensor:
         """The mean of -log_prob."""
         raise NotImplementedError(here(f"{type(self).__name__} has no entropy"))
+
+    def perplexity(self) -> Tensor:
+        """exp of the entropy."""
+        return self.entropy().exp()
+
+    def cdf(self, value: Any) -> Tensor:
+        """The probability of what is at most `value`."""
+        raise NotImplementedError(here(f"{type(self).__name__} has no cdf"))
+
+    def icdf(self, value: Any) -> Tensor:
+        """What is at least drawn with this probability: the inverse of `cdf`."""
+        raise NotImplementedError(here(f"{type(self).__name__} has no icdf"))
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """All that can be drawn, along a new first axis; not for each of the batch if not `expand`."""
+        raise NotImplementedError(here(f"{type(self).__name__} has no enumerate_support"))
+
+    def expand(self, batch_shape: Sequence[int]) -> Self:
+        """The same for a greater batch, to which parameters broadcast."""
+        shape, old = tuple(batch_shape), len(self.batch_shape)
+        made = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(made, name, value.broadcast_to((*shape, *value.shape[old:])))
+            elif isinstance(value, Distribution):
+                setattr(made, name, value.expand((*shape, *value.batch_shape[old:])))
+        made.batch_shape = shape
+        return made
+
+    def _listed(self, values: Tensor, expand: bool) -> Tensor:
+        """`values` of a vector, as `enumerate_support` gives them."""
+        values = values.reshape((-1, *[1] * len(self.batch_shape)))
+        return values.broadcast_to((len(values), *self.batch_shape)) if expand else values
 
     def _extended(self, sample_shape: Sequence[int]) -> tuple[int, ...]:
         return (*sample_shape, *self.batch_shape, *self.event_shape)

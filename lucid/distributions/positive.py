@@ -10,39 +10,53 @@ import numpy as np
 from .. import random
 from ..creation import given as asarray
 from ..functional import where
-from ..laws import chisquare, gammas
+from ..incomplete import gammaincc
+from ..laws import gammas
 from ..published import digamma, lgamma
 from ..tensor import Tensor
+from .continuous import Gamma, Normal
 from .distribution import LOG_2PI, POSITIVE, Distribution, parameters, within
 
 
-class Chi2(Distribution):
+class Chi2(Gamma):
     """Of the sum of squares of `df` standard normal numbers."""
-
-    has_rsample = True
 
     def __init__(self, df: Any) -> None:
         (self.df,) = parameters("Chi2", ("df", df, POSITIVE))
-        super().__init__(self.df.shape)
+        super().__init__(self.df / 2, 0.5)
+
+
+class FisherSnedecor(Distribution):
+    """Fisher's F: of the quotient of two means of `df1` and `df2` squares of standard normal numbers."""
+
+    has_rsample = True
+
+    def __init__(self, df1: Any, df2: Any) -> None:
+        self.df1, self.df2 = parameters("FisherSnedecor", ("df1", df1, POSITIVE), ("df2", df2, POSITIVE))
+        super().__init__(self.df1.shape)
 
     @property
     def mean(self) -> Tensor:
-        return self.df
+        """NaN where df2 is at most 2."""
+        found: Tensor = where(self.df2 > 2, self.df2 / (self.df2 - 2), math.nan)
+        return found
 
     @property
     def variance(self) -> Tensor:
-        return 2 * self.df
+        """NaN where df2 is at most 4."""
+        m, n = self.df1, self.df2
+        finite = 2 * n.square() * (m + n - 2) / (m * (n - 2).square() * (n - 4))
+        found: Tensor = where(n > 4, finite, math.nan)
+        return found
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        return chisquare(self.df, shape)
+        above, below = (gammas(n / 2, shape) / n for n in (self.df1, self.df2))
+        return above / below
 
     def log_prob(self, value: Any) -> Tensor:
-        x, a = asarray(value), self.df / 2
-        return (a - 1) * x.log() - x / 2 - a * math.log(2) - lgamma(a)
-
-    def entropy(self) -> Tensor:
-        a = self.df / 2
-        return a + math.log(2) + lgamma(a) + (1 - a) * digamma(a)
+        x, a, b, ratio = asarray(value), self.df1 / 2, self.df2 / 2, self.df1 / self.df2
+        ways = lgamma(a + b) - lgamma(a) - lgamma(b)
+        return ways + a * ratio.log() + (a - 1) * x.log() - (a + b) * (ratio * x).log1p()
 
 
 class InverseGamma(Distribution):
@@ -76,6 +90,9 @@ class InverseGamma(Distribution):
     def log_prob(self, value: Any) -> Tensor:
         x, a = asarray(value), self.concentration
         return a * self.rate.log() - (a + 1) * x.log() - self.rate / x - lgamma(a)
+
+    def cdf(self, value: Any) -> Tensor:
+        return gammaincc(self.concentration, self.rate / asarray(value))
 
     def entropy(self) -> Tensor:
         a = self.concentration
@@ -111,6 +128,9 @@ class HalfNormal(Distribution):
         """The probability of what is at most `value`."""
         return (asarray(value) / (self.scale * math.sqrt(2))).erf()
 
+    def icdf(self, value: Any) -> Tensor:
+        return asarray(value).erfinv() * (self.scale * math.sqrt(2))
+
     def entropy(self) -> Tensor:
         return 0.5 + 0.5 * LOG_2PI - math.log(2) + self.scale.log()
 
@@ -139,6 +159,12 @@ class HalfCauchy(Distribution):
         x = asarray(value)
         z = x / self.scale
         return within(x >= 0, math.log(2 / math.pi) - self.scale.log() - (z * z).log1p())
+
+    def cdf(self, value: Any) -> Tensor:
+        return (asarray(value) / self.scale).arctan() * (2 / math.pi)
+
+    def icdf(self, value: Any) -> Tensor:
+        return (asarray(value) * (math.pi / 2)).tan() * self.scale
 
     def entropy(self) -> Tensor:
         return math.log(2 * math.pi) + self.scale.log()
@@ -169,6 +195,12 @@ class LogNormal(Distribution):
         logs = asarray(value).log()
         z = (logs - self.loc) / self.scale
         return -0.5 * z * z - self.scale.log() - 0.5 * LOG_2PI - logs
+
+    def cdf(self, value: Any) -> Tensor:
+        return Normal(self.loc, self.scale).cdf(asarray(value).log())
+
+    def icdf(self, value: Any) -> Tensor:
+        return Normal(self.loc, self.scale).icdf(value).exp()
 
     def entropy(self) -> Tensor:
         return 0.5 + 0.5 * LOG_2PI + self.scale.log() + self.loc
@@ -203,6 +235,12 @@ class Pareto(Distribution):
         x, a = asarray(value), self.alpha
         return within(x >= self.scale, a.log() + a * self.scale.log() - (a + 1) * x.log())
 
+    def cdf(self, value: Any) -> Tensor:
+        return 1 - (self.scale / asarray(value)) ** self.alpha
+
+    def icdf(self, value: Any) -> Tensor:
+        return self.scale * (1 - asarray(value)) ** (-1 / self.alpha)
+
     def entropy(self) -> Tensor:
         return (self.scale / self.alpha).log() + 1 + 1 / self.alpha
 
@@ -234,6 +272,12 @@ class Weibull(Distribution):
         x, k = asarray(value), self.concentration
         logs = (x / self.scale).log()
         return (k / self.scale).log() + (k - 1) * logs - (k * logs).exp()
+
+    def cdf(self, value: Any) -> Tensor:
+        return -(-((asarray(value) / self.scale) ** self.concentration)).expm1()
+
+    def icdf(self, value: Any) -> Tensor:
+        return self.scale * (-(-asarray(value)).log1p()) ** (1 / self.concentration)
 
     def entropy(self) -> Tensor:
         k = self.concentration

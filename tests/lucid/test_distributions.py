@@ -14,8 +14,11 @@ from lucid import Tensor
 from lucid import distributions as D
 
 from .names_like_torch import DISTRIBUTIONS, NO_MOMENTS
+from .wider_like_torch import MADE
 
 COUNT = 20000
+NORMAL: Any = D.Normal(0.0, 1.0)
+WRONG: Any = "exp"
 SPECTRA = np.ones((5, 3), complex)
 SIGNAL = np.sin(np.arange(50.0))
 
@@ -42,6 +45,80 @@ def test_moments(name: str) -> None:
     fourth = ((drawn - mean) ** 4).mean(0)
     assert (np.abs(((drawn - mean) ** 2).mean(0) - variance) < 5 * np.sqrt(fourth / COUNT)).all()
     assert np.isfinite(p.log_prob(drawn[:100]).numpy()).all()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Kumaraswamy", "ContinuousBernoulli", "FisherSnedecor", "Multinomial", "Wishart", "MixtureSameFamily"],
+)
+def test_moments_of_what_fewer_meet(name: str) -> None:
+    """Within six standard errors."""
+    lucid.manual_seed(4)
+    make, given, _ = MADE[name]
+    p = make(D, *(x + 12 if name == "FisherSnedecor" else x for x in given))
+    drawn = p.sample((COUNT,)).numpy()
+    mean, variance = p.mean.numpy(), p.variance.numpy()
+    assert (np.abs(drawn.mean(0) - mean) < 6 * np.sqrt(variance / COUNT)).all()
+    fourth = ((drawn - mean) ** 4).mean(0)
+    assert (np.abs(((drawn - mean) ** 2).mean(0) - variance) < 6 * np.sqrt(fourth / COUNT)).all()
+
+
+def test_angles() -> None:
+    """Beside a sum over all angles; what is drawn in a compiled function, too."""
+    angles = np.linspace(-np.pi, np.pi, 2001)[:-1]
+    k = np.array([1e-4, 0.3, 3.0, 400.0])
+    p = D.VonMises(1.0, k)
+    density = np.exp(p.log_prob(angles[:, None]).numpy())
+    step = 2 * np.pi / 2000
+    np.testing.assert_allclose(density.sum(0) * step, 1, rtol=1e-12)
+    cosine = (density * np.cos(angles - 1.0)[:, None]).sum(0) * step
+    np.testing.assert_allclose(1 - cosine, p.variance, rtol=1e-9, atol=1e-12)
+    entropy = -(density * p.log_prob(angles[:, None]).numpy()).sum(0) * step
+    np.testing.assert_allclose(entropy, p.entropy(), rtol=1e-9)
+    lucid.manual_seed(0)
+    drawn = lucid.compile(lambda k: D.VonMises(1.0, k).sample((COUNT,)))(k).numpy()
+    assert (np.abs(drawn) <= np.pi).all()
+    off = np.cos(drawn - 1.0).mean(0) - cosine
+    assert (np.abs(off) < 6 * np.cos(drawn - 1.0).std(0) / COUNT**0.5).all()
+    assert (np.abs(np.sin(drawn - 1.0).mean(0)) < 6 * np.sin(drawn - 1.0).std(0) / COUNT**0.5).all()
+    assert lucid.random.vonmises(0.0, 2.0, 3).dtype == np.float32
+
+
+def test_inverse_gaussian_numbers() -> None:
+    lucid.manual_seed(0)
+    drawn = lucid.random.wald(np.float64(2.0), 3.0, COUNT).numpy()
+    assert abs(drawn.mean() - 2) < 5 * (8 / 3 / COUNT) ** 0.5 and (drawn > 0).all()
+    assert abs(drawn.var() - 8 / 3) < 0.3
+
+
+def test_divergences_of_one_s_own_and_of_what_is_made_of_others() -> None:
+    class Mine(D.Normal):
+        pass
+
+    p, q = Mine(0.0, 1.0), D.Normal(1.0, 1.0)
+    assert D.kl_divergence(p, q).item() == 0.5
+
+    @D.register_kl(Mine, D.Normal)
+    def _(p: Any, q: Any) -> Any:
+        return p.loc + 7
+
+    assert D.kl_divergence(p, q).item() == 7 and D.kl_divergence(q, q).item() == 0
+    one, two = (D.TransformedDistribution(D.Normal(m, 1.0), D.ExpTransform()) for m in (0.0, 1.0))
+    assert D.kl_divergence(one, two).item() == 0.5
+    other = D.TransformedDistribution(D.Normal(0.0, 1.0), D.TanhTransform())
+    with pytest.raises(NotImplementedError, match=r"test_distributions.py:\d+: .*two different transforms"):
+        D.kl_divergence(one, other)
+
+
+def test_samples_that_are_one_hot_have_the_gradient_of_probabilities() -> None:
+    weights = np.arange(3.0)
+
+    def f(probs: Any) -> Any:
+        lucid.manual_seed(0)
+        return (D.OneHotCategoricalStraightThrough(probs).rsample() * weights).sum()
+
+    slope = lucid.grad(f)(np.array([0.2, 0.3, 0.5]))
+    np.testing.assert_allclose(slope, weights - 1.3, rtol=1e-12)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 9.9, 10.0, 30.0, 2000.0])
@@ -118,7 +195,16 @@ def test_dtypes_and_shapes() -> None:
         (np.linalg.LinAlgError, "positive definite", lambda: D.MultivariateNormal([0.0], [[-1.0]])),
         (NotImplementedError, "Poisson: samples have no gradient here", lambda: D.Poisson(1.0).rsample()),
         (NotImplementedError, "Poisson has no entropy", lambda: D.Poisson(1.0).entropy()),
-        (NotImplementedError, "no formula for Normal", lambda: D.kl_divergence(D.Normal(0, 1), D.Beta(1, 1))),
+        (NotImplementedError, "no formula for Normal", lambda: D.kl_divergence(NORMAL, D.Cauchy(0, 1))),
+        (ValueError, "Wishart: df must be above 1, not 0.5", lambda: D.Wishart(0.5, np.eye(2))),
+        (ValueError, "Wishart: expected square matrices", lambda: D.Wishart(3.0, np.ones((2, 3)))),
+        (NotImplementedError, "Beta has no icdf", lambda: D.Beta(1.0, 2.0).icdf(0.5)),
+        (NotImplementedError, "AbsTransform has no log", lambda: D.AbsTransform().log_abs_det_jacobian(1, 1)),
+        (TypeError, "expected transforms, not str", lambda: D.TransformedDistribution(NORMAL, WRONG)),
+        (ValueError, "of 1 axes", lambda: D.TransformedDistribution(NORMAL, D.StickBreakingTransform())),
+        (TypeError, "expected a Categorical", lambda: D.MixtureSameFamily(NORMAL, NORMAL)),
+        (ValueError, "do not fit components", lambda: D.MixtureSameFamily(D.Categorical([1.0, 2.0]), NORMAL)),
+        (ValueError, "have not the same size", lambda: D.ReshapeTransform((2, 3), (5,))),
         (RuntimeError, "stft: say return_complex", lambda: lucid.stft(SIGNAL, 8)),
         (ValueError, "stft: a window of shape", lambda: lucid.stft(SIGNAL * 1j, 8, window=np.ones(7))),
         (ValueError, "cannot be reflected by 50", lambda: lucid.stft(SIGNAL, 100, return_complex=True)),

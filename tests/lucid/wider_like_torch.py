@@ -1,5 +1,5 @@
 """Programs of what fewer people look for who come from PyTorch, see `like_torch.py`: methods in place,
-special functions, hooks of leaves and of state."""
+special functions, distributions, hooks of leaves and of state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lucid import orthogonal
 
 from . import layers_like_torch, like_torch
 from .like_torch import Program, add, numbers, with_gradients
-from .names_like_torch import linear
+from .names_like_torch import DISTRIBUTIONS, above, linear
 
 BEFORE = set(like_torch.PROGRAMS)
 assert BEFORE > layers_like_torch.NAMES
@@ -100,6 +100,161 @@ def of_degrees(name: str, t: Any) -> Any:
 
 for name in orthogonal.__all__:
     add(f"special {name}", partial(of_degrees, name))
+
+# --- distributions ---------------------------------------------------------------------------------
+
+U, W, P = above(1, 3), above(2, 3), above(3, 4, 3) / 3.1
+MATRICES = numbers(7, 2, 3, 3) @ numbers(7, 2, 3, 3).swapaxes(-2, -1) + np.eye(3)
+SHARES = np.array([[0.2, 0.3, 0.5], [0.7, 0.2, 0.1]])
+_Parts = tuple[Callable[..., Any], tuple[Any, ...], Any]
+# A distribution of a module and of tensors, these, and values.
+MADE: dict[str, _Parts] = {
+    "Kumaraswamy": (lambda d, a, b: d.Kumaraswamy(a, b), (U, W), P),
+    "ContinuousBernoulli": (lambda d, p: d.ContinuousBernoulli(p), (np.array([0.1, 0.4999, 0.7]),), P),
+    "FisherSnedecor": (lambda d, m, n: d.FisherSnedecor(m, n + 5), (U, W), P * 3),
+    "Multinomial": (lambda d, p: d.Multinomial(4, p), (SHARES,), np.array([[1.0, 1, 2], [0, 4, 0]])),
+    "Binomial": (lambda d, p: d.Binomial(4, p), (P[0],), np.array([0.0, 1, 4])),
+    "Wishart": (lambda d, n, v: d.Wishart(n + 4, v), (U[:2], MATRICES), MATRICES[::-1].copy()),
+    "LowRankMultivariateNormal": (
+        lambda d, m, f, v: d.LowRankMultivariateNormal(m, f, v), (U, MATRICES[..., :2] * 1, W), P[:2]
+    ),
+    "RelaxedBernoulli": (lambda d, t, p: d.RelaxedBernoulli(t, p), (np.array(0.7), P[0]), P),
+    "RelaxedOneHotCategorical": (
+        lambda d, t, p: d.RelaxedOneHotCategorical(t, p), (np.array(0.7), P[:2]), SHARES
+    ),
+    "LogisticNormal": (lambda d, m, s: d.LogisticNormal(m, s), (U[:2], W[:2]), SHARES),
+    "MixtureSameFamily": (
+        lambda d, p, m, s: d.MixtureSameFamily(d.Categorical(p), d.Normal(m, s)), (U, U * W, W), P[:, 0]
+    ),
+    "MixtureSameFamily of vectors": (
+        lambda d, p, m: d.MixtureSameFamily(d.Categorical(p), d.Independent(d.Normal(m, 1.5), 1)),
+        (SHARES, numbers(5, 2, 3, 4)), numbers(6, 2, 4),
+    ),
+    "TransformedDistribution": (
+        lambda d, m, s: d.TransformedDistribution(
+            d.Normal(m, s), [d.AffineTransform(1.0, -2.0), d.SigmoidTransform()]
+        ),
+        (U, W), P,
+    ),
+    "TransformedDistribution of vectors": (
+        lambda d, m, s: d.TransformedDistribution(d.Normal(m, s), d.StickBreakingTransform()),
+        (U[:2], W[:2]), SHARES,
+    ),
+}  # fmt: skip
+COUNTS = {"Multinomial", "Binomial"}
+
+
+def at_once(t: Any, found: list[Any]) -> Any:
+    """All elements, which are read once."""
+    return t.cat([x.reshape(-1).to(t.float64) for x in found])
+
+
+def tried(f: Callable[[], Any]) -> list[Any]:
+    """What f gives, unless there is none."""
+    try:
+        return [f()]
+    except NotImplementedError:
+        return []
+
+
+def made(name: str) -> Program:
+    def program(t: Any) -> Any:
+        make, given, value = MADE[name]
+        tensors = [t.tensor(x, requires_grad=True) for x in given]
+        x = t.tensor(value, requires_grad=name not in COUNTS)
+        p = make(t.distributions, *tensors)
+        found = [p.log_prob(x)]
+        for f in (p.entropy, lambda: p.mean, lambda: p.variance, lambda: p.icdf(t.tensor(P))):
+            found += tried(f)
+        if not p.event_shape:
+            found += tried(lambda: p.cdf(x))
+        sum(part.sum() for part in found).backward()
+        shapes = [float(n) for n in (*p.sample((5, 2)).shape, *p.batch_shape, *p.event_shape)]
+        shapes += [float(n) for n in p.expand((2, *p.batch_shape)).sample().shape]
+        slopes = [y.grad for y in tensors] + ([x.grad] if x.requires_grad else [])
+        return [at_once(t, [*(part.detach() for part in found), *slopes]), shapes, float(p.has_rsample)]
+
+    return program
+
+
+for name in MADE:
+    add(f"distributions {name}", made(name))
+
+CUMULATIVE = """Normal Laplace Exponential Gamma Cauchy Gumbel HalfNormal HalfCauchy LogNormal Weibull
+    Chi2"""
+
+
+def cumulative(t: Any) -> Any:
+    """All distribution functions, and their inverses."""
+    found = []
+    for name in CUMULATIVE.split():
+        p = getattr(t.distributions, name)(*map(t.tensor, DISTRIBUTIONS[name][0]))
+        found += [p.cdf(t.tensor(P * 2)), *tried(partial(p.icdf, t.tensor(P)))]
+    found.append(t.distributions.InverseGamma(t.tensor(U), t.tensor(W)).cdf(t.tensor(P * 2)))
+    p = t.distributions.Pareto(t.tensor(U / 9), t.tensor(W))
+    found += [
+        p.cdf(t.tensor(P + 1)),
+        p.icdf(t.tensor(P)),
+        t.distributions.Uniform(0.0, 2.0).icdf(t.tensor(P)),
+    ]
+    return at_once(t, [*found, t.distributions.Uniform(0.0, 2.0).cdf(t.tensor(P))])
+
+
+def supports(t: Any) -> Any:
+    d, p = t.distributions, t.tensor(SHARES)
+    whole = [d.Bernoulli(p), d.Categorical(p), d.OneHotCategorical(p), d.Binomial(3, p)]
+    found = [q.enumerate_support(expand=e) for q in whole for e in (True, False)]
+    return [*found, d.Categorical(p).perplexity()]
+
+
+KINDS = {
+    "Normal": (U, W), "Laplace": (U, W), "Uniform": (U / 9, U / 9 + 0.4), "Exponential": (U,),
+    "Gamma": (U, W), "Beta": (U, W), "Gumbel": (U, W), "Pareto": (U / 5, W + 2.5),
+    "ContinuousBernoulli": (P[0],), "Poisson": (U,), "Bernoulli": (P[0],), "Binomial": (3, P[0]),
+    "Chi2": (U,),
+}  # fmt: skip
+
+
+def divergences(name: str, t: Any) -> Any:
+    """From one kind to all others for which there is a formula."""
+    kinds = {
+        kind: getattr(t.distributions, kind)(*(x if isinstance(x, int) else t.tensor(x) for x in given))
+        for kind, given in KINDS.items()
+    }
+    found = []
+    for q in kinds.values():
+        for part in tried(partial(t.distributions.kl_divergence, kinds[name], q)):
+            found.append(t.where(t.isfinite(part), part, -1.0))
+    return at_once(t, found)
+
+
+add("distributions cdf and icdf", cumulative)
+add("distributions supports", supports)
+for name in KINDS:
+    add(f"distributions from {name}", partial(divergences, name))
+
+
+def changed(t: Any) -> Any:
+    d, x, found = t.distributions.transforms, t.tensor(numbers(1, 2, 3), requires_grad=True), []
+    for change in (
+        d.ExpTransform(), d.AffineTransform(1.5, -2.0),
+        d.AffineTransform(t.tensor(U), t.tensor(W), event_dim=1),
+        d.SigmoidTransform(), d.TanhTransform(), d.SoftplusTransform(), d.StickBreakingTransform(),
+        d.ComposeTransform([d.AffineTransform(t.tensor(U), t.tensor(W)), d.StickBreakingTransform()]),
+        d.IndependentTransform(d.ExpTransform(), 1), d.ReshapeTransform((3,), (3, 1)),
+        d.ComposeTransform([d.ExpTransform(), d.PowerTransform(t.tensor(0.5))]),
+        d.CumulativeDistributionTransform(t.distributions.Normal(t.tensor(U), t.tensor(W))),
+    ):  # fmt: skip
+        y = change(x)
+        found += [y, change.inv(y), change.log_abs_det_jacobian(x, y)]
+        found += [change.inv.log_abs_det_jacobian(y, x)]
+    lower = d.LowerCholeskyTransform()
+    found += [lower(t.tensor(MATRICES)), lower.inv(lower(t.tensor(MATRICES)))]
+    sum(part.sum() for part in found[:-2]).backward()
+    return at_once(t, [*(part.detach() for part in found), x.grad])
+
+
+add("distributions transforms", changed)
 
 # --- hooks of leaves and of state ------------------------------------------------------------------
 
