@@ -352,14 +352,15 @@ class ProductLowering(Mode):
     # -- sums
 
     def tiles(self, rows: _Span, columns: _Span, start: Operand, count: Operand, last: Operand) -> None:
-        """All sums of a block, `count` steps of the depth further. What is left of the columns takes one
-        vector after the other, what is left of the rows one row."""
+        """All sums of a block, `count` steps of the depth further. What is left of the columns is a tile, if
+        it has as many vectors, or takes one after the other; what is left of the rows takes one row."""
         b, left, right, width = self.b, self.left, self.right, self.width
         # sums begin in the first part
         known = b.op("select", b.op("gt", start, ZERO), ONE, ZERO)
         kept = b.op("select", last, ZERO, ONE) if self.short else ONE
         rest = b.op("rem", b.op("sub", columns[1], columns[0]), Imm(right.size, i64))
-        inside = b.op("sub", columns[1], rest)
+        most = Imm(right.size - width, i64)
+        inside = b.op("select", b.op("lt", most, rest), columns[1], b.op("sub", columns[1], rest))
         for first, end, step in ((columns[0], inside, right.size), (inside, columns[1], width)):
             together = left.size * right.size // step  # as many sums of one vector as of several
             few = b.op("rem", b.op("sub", rows[1], rows[0]), Imm(together, i64))
@@ -367,7 +368,7 @@ class ProductLowering(Mode):
             with b.loop(first, end, step, "serial") as column:
                 sums = b.op("sub", column.var, columns[0])
                 panel = self.home(right, sums, ZERO)
-                mask = self.x.first_lanes(b.op("sub", end, column.var)) if step == width else None
+                beyond = b.op("sub", end, self.plus(column.var, step - width))
                 here: tuple[Operand, ...] = (sums,)
                 for begin, stop, size in ((rows[0], whole, together), (whole, rows[1], 1)):
                     with b.loop(begin, stop, size, "serial", here) as row:
@@ -379,7 +380,7 @@ class ProductLowering(Mode):
                         if self.short:
                             with b.loop(ZERO, b.op("sub", ONE, kept), 1, "once"):
                                 totals = [total for _, total in found]
-                                self.finish_tile(row.var, column.var, mask, totals, size)
+                                self.finish_tile(row.var, column.var, beyond, totals, size)
                         row.yields = (self.plus(row.carried[0], size * self.line),)
                     here = row.results
 
@@ -465,14 +466,20 @@ class ProductLowering(Mode):
     # -- what follows the sums
 
     def finish_tile(
-        self, row: Operand, column: Operand, mask: Operand | None, sums: list[Operand], rows: int
+        self, row: Operand, column: Operand, rest: Operand, sums: list[Operand], rows: int
     ) -> None:
-        """Of a tile, while they are in registers."""
-        vectors = len(sums) // rows
+        """Of a tile, while they are in registers; of the last vector `rest` columns, if it has more."""
+        b, vectors = self.b, len(sums) // rows
+        whole = b.op("select", b.op("le", Imm(self.width, i64), rest), ONE, ZERO)
         for m in range(rows):
             with self.at_row(self.plus(row, m)):
-                for v, total in enumerate(sums[m * vectors : (m + 1) * vectors]):
-                    self.results(self.plus(column, v * self.width), mask, total)
+                *others, last = sums[m * vectors : (m + 1) * vectors]
+                for v, total in enumerate(others):
+                    self.results(self.plus(column, v * self.width), None, total)
+                for masked in (False, True):
+                    with b.loop(ZERO, b.op("sub", ONE, whole) if masked else whole, 1, "once"):
+                        mask = self.x.first_lanes(rest) if masked else None
+                        self.results(self.plus(column, (vectors - 1) * self.width), mask, last)
 
     def epilogue(self, rows: _Span, columns: _Span) -> None:
         """Of a block. Whole vectors are stored without a mask, which costs some processors as much as a dozen
