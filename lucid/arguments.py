@@ -55,8 +55,22 @@ def describe(value: Any, arrays: list[Any], objects: list[Any], numbers: list[An
         return kind, value
     if kind is slice and all(isinstance(v, int | None) for v in _parts(value)):
         return kind, _parts(value)
+    if (names := record(kind)) is not None:
+        objects.append(kind)  # its methods are looked into
+        return kind, *[describe(getattr(value, n, None), arrays, objects, numbers) for n in names]
     objects.append(value)
     return kind, id(value)
+
+
+def record(kind: type) -> tuple[str, ...] | None:
+    """The names of the fields of a frozen dataclass, which is a container of their values; None of another
+    type. (What can be changed is an object, known by identity, as functions may change it.)"""
+    params = getattr(kind, "__dataclass_params__", None)
+    if params is None or not params.frozen or hasattr(kind, "__array__"):
+        return None
+    from dataclasses import fields  # who has made the class has imported it
+
+    return tuple(f.name for f in fields(kind))
 
 
 def as_bound(
@@ -168,6 +182,10 @@ def leaves(value: Any, label: str, seen: dict[int, str]) -> Iterator[tuple[str, 
             yield from leaves(v, f"{label}[{k!r}]", seen)
         if kind is defaultdict:
             yield from leaves(value.default_factory, f"{label}.default_factory", seen)
+    elif (names := record(kind)) is not None:
+        yield f"the class of {label}", f"{kind.__name__} at {id(kind):#x}", "object"
+        for n in names:
+            yield from leaves(getattr(value, n, None), f"{label}.{n}", seen)
     elif isinstance(value, Tensor) or is_array(value):
         what = "an array" if not isinstance(value, Tensor) else f"a {kind.__name__}"
         grad = ", differentiable" if isinstance(value, Tensor) and value._requires_grad else ""
@@ -204,6 +222,8 @@ def inside(value: Any) -> list[Any] | None:
     kind = type(value)
     if kind in DICTS:
         return list(value.values())
+    if (names := record(kind)) is not None:
+        return [getattr(value, n, None) for n in names]
     return list(_items(value)) if kind is tuple or kind is list or _is_named(value) else None
 
 
@@ -237,18 +257,26 @@ def rebuild(value: Any, leaf: Callable[[Any], Any]) -> Any:
         items = [(k, rebuild(v, leaf)) for k, v in value.items()]
         make: Any = kind
         return make(value.default_factory, items) if kind is defaultdict else make(items)
+    if (names := record(kind)) is not None:
+        made = object.__new__(kind)
+        for name in names:
+            if hasattr(value, name):
+                object.__setattr__(made, name, rebuild(getattr(value, name), leaf))
+        return made
     return leaf(value)
 
 
 def written(given: Any, now: Any, label: str) -> str | None:
     """Where a list or a dict of an argument holds something else than what was `given`, in words."""
     kind = type(given)
-    if kind is not type(now) or not (kind is tuple or kind is list or kind in DICTS or _is_named(given)):
+    if kind is not type(now) or inside(given) is None:
         return None if given is now else label
     if kind in DICTS:
         if list(given) != list(now):
             return label
         pairs = [(v, now[k], f"{label}[{k!r}]") for k, v in given.items()]
+    elif (names := record(kind)) is not None:
+        pairs = [(getattr(given, n, None), getattr(now, n, None), f"{label}.{n}") for n in names]
     else:
         before, after = list(_items(given)), list(_items(now))
         if len(before) != len(after):

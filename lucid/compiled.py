@@ -82,10 +82,10 @@ def compile(
             return loss
 
     Arguments: tensors and arrays (by dtype and shape), Python numbers (by type; by value where Python code
-    needs it), strings (by value), lists, tuples and dicts of them (OrderedDict and defaultdict, too), and any
-    other object (by identity). TraceError where the function changes such a list or dict: the caller would
-    not see it.
-    Results: tensors, plain values, and lists, tuples and dicts of them; arrays are tensors inside.
+    needs it), strings (by value), lists, tuples, dicts and frozen dataclasses of them (OrderedDict and
+    defaultdict, too), and any other object (by identity). TraceError where the function changes such a list
+    or dict: the caller would not see it.
+    Results: tensors, plain values, and such containers of them; arrays are tensors inside.
 
     The function is traced once for each signature, and again whenever something else that it reads
     has changed: globals, closures, attributes, containers. Tensors that it reads are inputs; those
@@ -355,7 +355,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
             key = self._key(asked)
             self._cache[key] = [recording, *known][:VARIANTS]
             self._cache.move_to_end(key)
-            if recording.objects or len(self._cache) > SIGNATURES:
+            if recording.keeps or len(self._cache) > SIGNATURES:
                 self._drop_oldest()
             self._set_latest(recording)
         return recording
@@ -388,7 +388,7 @@ class Compiled(Decorated, Looked[P], Generic[P, R]):
 
     def _drop_oldest(self) -> None:
         """Keep no more than there is room for, in native code either."""
-        with_objects = [key for key, (recording, *_) in self._cache.items() if recording.objects]
+        with_objects = [key for key, (r, *_) in self._cache.items() if r.keeps]
         dropped = with_objects[: max(0, len(with_objects) - OBJECTS)]
         dropped += list(self._cache)[: max(0, len(self._cache) - len(dropped) - SIGNATURES)]
         gone = {id(recording) for key in dropped for recording in self._cache.pop(key, ())}

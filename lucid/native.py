@@ -136,7 +136,7 @@ class _Spec:
         self._sources()
         if self.out >= 0:
             self._gifts()
-        if _holds(self.recording.results, arguments.DICTS[1:]):
+        if _by_python(self.recording.results):
             raise _CannotError
         self.answer = arguments.rebuild(self.recording.results, self._result)
 
@@ -145,7 +145,7 @@ class _Spec:
         inside = arguments.inside(value) if k >= 0 else None  # defaults are facts
         if inside is None:
             return [(k, value)]
-        if type(value) in arguments.DICTS[1:]:
+        if _by_python(value):
             raise _CannotError
         begin, keys = len(self.args), tuple(value) if type(value) is dict else ()
         self.args = (*self.args, *inside)
@@ -406,10 +406,12 @@ class _Spec:
         return value
 
 
-def _holds(value: Any, kinds: tuple[type, ...]) -> bool:
-    """Whether a container of these kinds is in it."""
+def _by_python(value: Any) -> bool:
+    """Whether it is, or has inside, a container that only Python opens and makes."""
     inside = arguments.inside(value)
-    return inside is not None and (type(value) in kinds or any(_holds(v, kinds) for v in inside))
+    kind = type(value)
+    own = kind in arguments.DICTS[1:] or arguments.record(kind) is not None
+    return inside is not None and (own or any(map(_by_python, inside)))
 
 
 # Bytes from a Python float to its value.

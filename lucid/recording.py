@@ -108,6 +108,11 @@ class Recording:
     copied: set[tuple[np.dtype[Any], tuple[int, ...], tuple[int, ...]]] = field(default_factory=set)
     compiled: Executable | Staged | None = None  # the executable before kernels of it were replaced by hand
 
+    @property
+    def keeps(self) -> bool:
+        """Whether it keeps arguments alive. (Classes, as those of dataclasses, stay anyhow.)"""
+        return any(not isinstance(x, type) for x in self.objects)
+
     def count(self, form: object) -> int:
         """One more of these calls of the plan that it has now."""
         plan = getattr(self.executable, "native", None)

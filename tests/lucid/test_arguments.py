@@ -11,8 +11,9 @@ import operator
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -326,3 +327,72 @@ def test_what_is_no_plain_default_stays_away() -> None:
         np.testing.assert_array_equal(f(x, z=x, y=x * 2), x * 7)
         np.testing.assert_array_equal(f(y=x * 2, x=x, z=x), x * 7)
     assert f.traces == 4  # those behind ** have the order in which they are given
+
+
+# --- frozen dataclasses --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Batch:
+    x: Any
+    y: Any
+    scale: float = 2.0
+    name: str = "a"
+
+    def scaled(self) -> Any:
+        return self.x * self.scale * FACTOR[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inner:
+    kind: ClassVar[str] = "inner"
+    parts: list[Any]
+    made: Any = field(init=False, default=None)
+
+
+FACTOR = [1.0]
+
+
+def test_frozen_dataclasses_are_containers() -> None:
+    @lucid.compile
+    def f(batch: Batch) -> Batch:
+        return Batch(batch.scaled() + batch.y, {"sum": batch.x.sum()}, name=batch.name)
+
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for k in range(6):  # a new object at each call
+        made = f(Batch(lucid.tensor(x + k), x))
+        assert type(made) is Batch and made.name == "a" and made.scale == 2.0
+        assert made.x.numpy().tobytes() == ((x + k) * 2 + x).tobytes()
+        assert made.y["sum"].item() == (x + k).sum()
+    assert f.traces == 1
+    f(Batch(lucid.tensor(x), x, name="b"))
+    assert f.traces == 2 and "argument batch.name" in f.explain()
+    FACTOR[0] = 3.0  # what its methods read is a fact
+    try:
+        assert f(Batch(lucid.tensor(x), x)).x.numpy().tobytes() == (x * 2 * np.float32(3) + x).tobytes()
+    finally:
+        FACTOR[0] = 1.0
+    for n in range(2, 40):  # shapes of them are kept as those of arrays
+        f(Batch(lucid.ones((n, 3)), np.ones((n, 3), np.float32)))
+    traces = f.traces
+    f(Batch(lucid.ones((2, 3)), np.ones((2, 3), np.float32)))
+    assert f.traces == traces
+
+
+def test_frozen_dataclasses_in_each_other_and_gradients() -> None:
+    g = lucid.compile(lambda a: Inner(parts=[p * 2 for p in a.parts]))
+    for k in range(3):
+        made = g(Inner(parts=[lucid.ones(2), lucid.full((2,), float(k))]))
+        assert [p.numpy().tolist() for p in made.parts] == [[2, 2], [2.0 * k] * 2] and made.made is None
+    assert g.traces == 1
+
+    def changes(a: Inner) -> Any:
+        a.parts.append(1.0)
+        return a.parts[0]
+
+    with pytest.raises(lucid.TraceError, match=r"argument a\.parts"):
+        lucid.compile(changes)(Inner(parts=[lucid.ones(2)]))
+    w = lucid.ones(3, requires_grad=True)
+    loss = lucid.compile(lambda b: (b.x * b.y).sum())(Batch(w, np.full(3, 5, np.float32)))
+    loss.backward()
+    assert w.grad is not None and w.grad.numpy().tolist() == [5, 5, 5]
