@@ -102,7 +102,7 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
     finally:
         LOC.reset(token)
     made = Tensor._of(result, tracked and result.type.dtype.is_inexact, trace)
-    if build in VIEWS and isinstance(operands[0], Tensor):
+    if id(build) in VIEWS and isinstance(operands[0], Tensor):
         viewed(made, operands[0])
     return made
 

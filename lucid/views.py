@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 # What gives a view in NumPy, `reshape` of what does not lie in a row apart.
-VIEWS = frozenset({shapes.index, shapes.reshape, shapes.transpose, joins.part, joins.diagonal})
+VIEWS = frozenset(map(id, (shapes.index, shapes.reshape, shapes.transpose, joins.part, joins.diagonal)))
 
 LOST = (
     "in place: this changes a view alone; tensors share no memory, so the tensor that it was taken from "
