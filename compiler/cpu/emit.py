@@ -32,6 +32,8 @@ class CpuEmitter(Emitter):
     def __init__(self, avx512: int, permuted: str, marks: Lines | None) -> None:
         super().__init__(marks)
         self.permuted = permuted  # by what instructions tables are looked up
+        self.pairs: dict[str, lp.Let] = {}  # two tables that are looked up at once, by the first
+        self.ready: dict[str, str] = {}  # what was found of the second
         self.avx512 = avx512  # bits of vectors of which `scale` and `sign` are instructions, at most
         self.fixed: dict[str, lp.Let] = {}  # what literals alone decide: LLVM knows these, too
         self.attributes, self.branches = "", 0  # of all functions; how many were looked at
@@ -44,6 +46,7 @@ class CpuEmitter(Emitter):
             raise ValueError(f"func {func.name}: a team of {func.team} threads; here it is one")
         self.names, self.pointers, self.fixed = {"begin": "%begin", "end": "%end", "thread": "0"}, {}, {}
         self.block, self.attributes = "entry", attributes
+        self.pairs = table.pairs(func.body) if self.permuted == "avx2" else {}
         if self.marks is not None:
             self.mark = self.marks.enter(func)
             attributes += self.marks.function
@@ -191,6 +194,12 @@ class CpuEmitter(Emitter):
             name = f"llvm.experimental.vector.compress.{self.suffix(result)}"
             return self.call(name, kind, [*every, (kind, "zeroinitializer")])
         if op == "table":
+            if result.name in self.ready:
+                return self.ready.pop(result.name)
+            if result.name in self.pairs:
+                other = self.pairs[result.name]
+                found, self.ready[other.result.name] = table.both(self, stmt, other)
+                return found
             return table.emit(self, args[0], args[1:], result, self.permuted)
         if op in ("pack_lo", "pack_hi"):
             n = literal(args[2])

@@ -1,18 +1,20 @@
 """Elements of a table by their numbers, as LLVM text. 16 elements of 32 bits are one register of AVX-512, two
 of AVX2, four of AArch64, whose lanes (or bytes) one instruction brings in any order. 16 of 64 bits are twice
-as many: one instruction takes them from both of AVX-512, two from the eight of AArch64, and three choices
-from what four bring of those of AVX2. Elsewhere memory does.
+as many: one instruction takes them from both of AVX-512, two from the eight of AArch64. On AVX2 they are
+loaded, elements of two tables with the same number at once; elsewhere one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ..ir import loop as lp
 from ..ir.loop import TABLE, Imm, Operand, Value
 from ..ir.rounding import convert
 from ..ir.target import Target
+from ..ir.types import DType
 from ..llvm.writer import LETTERS, Writer, element_type
 
 
@@ -28,19 +30,74 @@ def permuted(target: Target) -> str:
 def emit(e: Writer, number: Operand, elements: Sequence[Operand], result: Value, by: str) -> str:
     lanes, element = result.lanes, element_type(result.dtype)
     step = {"avx512": 512, "avx2": 256, "neon": 128, "": 1}[by] // result.dtype.bits
-    if not by or lanes & (lanes - 1) or lanes == 1:
+    if (by, result.dtype.bits) not in _PERMUTE or lanes & (lanes - 1) or lanes == 1:
         return _lane_by_lane(e, number, elements, result)
     parts = []
     for start in range(0, lanes, step):
         at = _taken(e, e.type_of(number), e.ref(number), None, range(start, min(start + step, lanes)), step)
         parts.append(_PERMUTE[by, result.dtype.bits](e, at, elements, element))
-    kind = f"<{step} x {element}>"
+    return _joined(e, parts, step, result)
+
+
+def _joined(e: Writer, parts: list[str], step: int, result: Value) -> str:
+    """One vector of those of `step` lanes."""
+    kind = f"<{step} x {element_type(result.dtype)}>"
     while len(parts) > 1:
-        pairs = zip(parts[::2], parts[1::2], strict=True)
-        parts = [_taken(e, kind, low, high, range(2 * step), 2 * step) for low, high in pairs]
+        twos = zip(parts[::2], parts[1::2], strict=True)
+        parts = [_taken(e, kind, low, high, range(2 * step), 2 * step) for low, high in twos]
         step *= 2
-        kind = f"<{step} x {element}>"
-    return parts[0] if step == lanes else _taken(e, kind, parts[0], None, range(lanes), lanes)
+        kind = f"<{step} x {element_type(result.dtype)}>"
+    return (
+        parts[0]
+        if step == result.lanes
+        else _taken(e, kind, parts[0], None, range(result.lanes), result.lanes)
+    )
+
+
+def pairs(body: Iterable[lp.Stmt]) -> dict[str, lp.Let]:
+    """Of the first of two tables of 64 bits that are looked up by the same number, the second."""
+    found: dict[str, lp.Let] = {}
+    waiting: dict[tuple[Operand, DType], lp.Let] = {}
+    for stmt in body:
+        if isinstance(stmt, lp.For):
+            found |= pairs(stmt.body)
+        elif isinstance(stmt, lp.Let) and stmt.op == "table" and stmt.result.dtype.bits == 64:
+            if stmt.result.lanes % 4 or stmt.result.lanes & (stmt.result.lanes - 1):
+                continue
+            key = stmt.args[0], stmt.result.dtype
+            first = waiting.pop(key, None)
+            if first is None:
+                waiting[key] = stmt
+            else:
+                found[first.result.name] = stmt
+    return found
+
+
+def both(e: Writer, first: lp.Let, second: lp.Let) -> tuple[str, str]:
+    """Elements of both, which lie side by side in memory; four lanes at a time."""
+    number, result = first.args[0], first.result
+    held = [x for two in zip(first.args[1:], second.args[1:], strict=True) for x in two]
+    table, kind = _in_memory(e, held), f"<2 x {element_type(result.dtype)}>"
+    at = e.let(f"shl {e.typed(number)}, splat (i64 1)")
+    at = e.let(f"and {e.type_of(number)} {at}, splat (i64 {2 * TABLE - 2})")
+    rows, found = [], []
+    for n in range(result.lanes):
+        row = e.let(f"extractelement {e.type_of(number)} {at}, i64 {n}")
+        row = e.let(f"getelementptr {element_type(result.dtype)}, ptr {table}, i64 {row}")
+        rows.append(e.let(f"load {kind}, ptr {row}, align 16"))
+    for n in range(0, result.lanes, 4):
+        even, odd = (_taken(e, kind, rows[n + m], rows[n + m + 2], range(4), 4) for m in (0, 1))
+        whole = f"<4 x {element_type(result.dtype)}>"
+        found.append([_taken(e, whole, even, odd, [m, m + 4, m + 2, m + 6], 4) for m in (0, 1)])
+    one, other = (_joined(e, list(parts), 4, result) for parts in zip(*found, strict=True))
+    return one, other
+
+
+def _in_memory(e: Writer, elements: Sequence[Operand]) -> str:
+    held, kind = _register(e, elements)[1:-1], element_type(elements[0].dtype)
+    name = f"@table.{len(e.declared)}"
+    line = f"{name} = private unnamed_addr constant [{len(elements)} x {kind}] [{held}], align 64"
+    return e.declared.setdefault(held, line).split()[0]
 
 
 def _taken(e: Writer, kind: str, x: str, y: str | None, lanes: Sequence[int], count: int) -> str:
@@ -54,12 +111,13 @@ def _register(e: Writer, elements: Sequence[Operand]) -> str:
 
 
 def _lane_by_lane(e: Writer, number: Operand, elements: Sequence[Operand], result: Value) -> str:
+    """By loads from a table in memory."""
     element, kind, found = element_type(result.dtype), e.type_of(result), "poison"
-    count = element_type(number.dtype)
+    count, table = element_type(number.dtype), _in_memory(e, elements)
     for n in range(result.lanes):
         at = e.ref(number) if result.lanes == 1 else e.let(f"extractelement {e.typed(number)}, i64 {n}")
         at = e.let(f"and {count} {at}, {TABLE - 1}")
-        one = e.let(f"extractelement <{TABLE} x {element}> {_register(e, elements)}, {count} {at}")
+        one = e.let(f"load {element}, ptr {e.let(f'getelementptr {element}, ptr {table}, {count} {at}')}")
         if result.lanes == 1:
             return one
         found = e.let(f"insertelement {kind} {found}, {element} {one}, i64 {n}")
@@ -87,26 +145,6 @@ def _avx2(e: Writer, at: str, elements: Sequence[Operand], element: str) -> str:
     sign = e.let(f"shl <8 x i32> {at}, splat (i32 28)")  # of the half; a choice by the sign needs no test
     second = e.let(f"icmp slt <8 x i32> {sign}, zeroinitializer")
     return e.let(f"select <8 x i1> {second}, {kind} {high}, {kind} {low}")
-
-
-def _avx2_wide(e: Writer, at: str, elements: Sequence[Operand], element: str) -> str:
-    """An element is two of 32 bits; a choice by a sign needs no test."""
-    kind, at32 = f"<4 x {element}>", e.let(f"bitcast <4 x i64> {at} to <8 x i32>")
-    twice = e.let(f"shl <8 x i32> {at32}, splat (i32 1)")
-    picks = ", ".join(f"i32 {n & 6}" for n in range(8))
-    pairs = e.let(f"shufflevector <8 x i32> {twice}, <8 x i32> poison, <8 x i32> <{picks}>")
-    pairs = e.let(f"or <8 x i32> {pairs}, <{', '.join(f'i32 {n & 1}' for n in range(8))}>")
-    found = []
-    for start in range(0, TABLE, 4):
-        held = e.let(f"bitcast {kind} {_register(e, elements[start : start + 4])} to <8 x float>")
-        part = e.call("llvm.x86.avx2.permps", "<8 x float>", [("<8 x float>", held), ("<8 x i32>", pairs)])
-        found.append(e.let(f"bitcast <8 x float> {part} to {kind}"))
-    for places in (61, 60):
-        sign = e.let(f"shl <4 x i64> {at}, splat (i64 {places})")
-        second = e.let(f"icmp slt <4 x i64> {sign}, zeroinitializer")
-        pairs_of = zip(found[::2], found[1::2], strict=True)
-        found = [e.let(f"select <4 x i1> {second}, {kind} {high}, {kind} {low}") for low, high in pairs_of]
-    return found[0]
 
 
 def _neon(e: Writer, at: str, elements: Sequence[Operand], element: str) -> str:
@@ -144,6 +182,6 @@ def _bytes(elements: Sequence[Operand]) -> list[tuple[str, str]]:
 
 
 _PERMUTE = {
-    ("avx512", 32): _avx512, ("avx512", 64): _avx512_wide, ("avx2", 32): _avx2, ("avx2", 64): _avx2_wide,
+    ("avx512", 32): _avx512, ("avx512", 64): _avx512_wide, ("avx2", 32): _avx2,
     ("neon", 32): _neon, ("neon", 64): _neon_wide,
 }  # fmt: skip

@@ -1,7 +1,6 @@
 """sin, cos and tan, as loop instructions. Arguments are reduced exactly, however large.
 
     x = k pi/2 + r + rest, |r| <= pi/4                     float32, sin and cos: multiples of pi, |r| <= pi/2
-    tan(a) = A a + P(a - c), a = |r|, by the A and P of the nearest c, a multiple of 27/512 (float64)
 
 Up to 2**20 (float32, inside of float64: 2**40) k times pi/2 is subtracted in three (two) parts, the first of
 them exactly, by fma. Beyond, if any lane is there, by integers (after Payne and Hanek): of the bits of 2/pi
@@ -61,79 +60,6 @@ _LARGE32 = 2.0**13  # beyond, tan is computed in float64
 _TAN = st.hexes(
     "0x1.aaed34p-3 0x1.0b1fe8p-1 0x1.0d2604p-2 0x1.116dc4p-3 0x1.15f168p-4"
     " 0x1.17756ep-5 0x1.fb945ap-7 0x1.23324ep-8"
-)
-_STEP = 27 / 512
-# by the multiples of it: of tan 2**-57.9
-_TAN64 = st.Pieces(
-    centres=(),
-    factors=st.hexes(
-        "0x1p+0 0x1.003cd151aa634p+0 0x1.00f4160b48164p+0 0x1.02284799f0aedp+0 0x1.03dd9de614a85p+0"
-        " 0x1.061a3545bfaffp+0 0x1.08e647172495ap+0 0x1.0c4c78f08d991p+0 0x1.105a482a28518p+0"
-        " 0x1.15209a10b4d5fp+0 0x1.1ab47caf0692fp+0 0x1.21302967a6ee6p+0 0x1.28b462849a4c7p+0"
-        " 0x1.316a51057687ap+0 0x1.3b861af8a29a8p+0 0x1.474a893da0108p+0"
-    ),
-    terms=(
-        st.hexes(
-            "0 -0x1.c696b18813306p-59 -0x1.3b69771c25fefp-57 -0x1.1f18204fbf036p-60 -0x1.53781f75833a1p-58"
-            " -0x1.f3c1c4d443fc7p-56 0x1.4b2ef84d52a97p-60 0x1.717f66166879dp-58 0x1.3827547361224p-56"
-            " 0x1.3fb0adeb52ba9p-55 0x1.4bc22a1bbdc93p-56 -0x1.43347424c00bcp-57 0x1.963d48664f28cp-55"
-            " -0x1.39362bd161acfp-57 0x1.fbc48ca3073fbp-55 0x1.9d730e288963ap-56"
-        ),
-        st.hexes(
-            "0 0x1.e715429e6f044p-10 0x1.ea5ab0fde963ep-8 0x1.16eed8617df41p-6 0x1.f7c7419edc89ap-6"
-            " 0x1.91bb2cb4bcd5bp-5 0x1.28ad249d02577p-4 0x1.a0470d38ab35bp-4 0x1.19bb94fc290c9p-3"
-            " 0x1.739680758af5cp-3 0x1.e0e9629ae14fp-3 0x1.32f1e59a68d5bp-2 0x1.840352f7e0183p-2"
-            " 0x1.e750d0afd13c5p-2 0x1.30e2da8ca026cp-1 0x1.7d0d7f317093bp-1"
-        ),
-        st.hexes(
-            "0 0x1.b19b089ebc891p-5 0x1.b677e1214b4cap-4 0x1.4f0bd8b62e356p-3 0x1.caa106cdc16efp-3"
-            " 0x1.2894f6d5d6c3dp-2 0x1.7333ad007418ap-2 0x1.c77433ef0ac69p-2 0x1.1416aa25b69d8p-1"
-            " 0x1.4c7e12b22fa7ep-1 0x1.8f48c7ab3e00cp-1 0x1.df90df9996853p-1 0x1.20c1f5a99b647p+0"
-            " 0x1.5d6ee6a59d54bp+0 0x1.a9d2b6f6c262ep+0 0x1.05d583cba445ap+1"
-        ),
-        st.hexes(
-            "0x1.5555555555553p-2 0x1.59252c4bd312ap-2 0x1.64c3456c1a74p-2 0x1.78bf3618972b6p-2"
-            " 0x1.96159c65f7342p-2 0x1.be45e51f8e2ddp-2 0x1.f374bca1e58a2p-2 0x1.1c5002a7e4a13p-1"
-            " 0x1.48f60e321b9f2p-1 0x1.828b6d32b25ep-1 0x1.cd122a8c5c54ap-1 0x1.17198bc88e316p+0"
-            " 0x1.5705146fde824p+0 0x1.ac3546cc072ecp+0 0x1.0fbb57cc9cdd9p+1 0x1.5f18655cee36p+1"
-        ),
-        st.hexes(
-            "0 0x1.2247491b3f54fp-5 0x1.2939d83a24b73p-4 0x1.cfc8907707325p-4 0x1.46c7b7a0c505dp-3"
-            " 0x1.b6aba1550d886p-3 0x1.1f423a8662775p-2 0x1.73ce0135fa094p-2 0x1.df59948efadd5p-2"
-            " 0x1.356dd6eb4d98bp-1 0x1.9199fa378dc1fp-1 0x1.06d0f213be7e5p+0 0x1.5bd582629600cp+0"
-            " 0x1.d2b30482a3aa1p+0 0x1.3e3b1c8a22afap+1 0x1.ba5714ca3ffe7p+1"
-        ),
-        st.hexes(
-            "0x1.1111111122f1ap-3 0x1.1790af81934cep-3 0x1.2b986bb37552cp-3 0x1.4ed447a8d56c5p-3"
-            " 0x1.844aaeeb3c6bcp-3 0x1.d0c3efda6bdd4p-3 0x1.1dbaf532f256dp-2 0x1.678b857a28601p-2"
-            " 0x1.cdca5591cb17ep-2 0x1.2e3510eba6bcfp-1 0x1.92cd158c520adp-1 0x1.1162158632404p+0"
-            " 0x1.7a338b989d1dcp+0 0x1.0af76af064e95p+1 0x1.81594b285056p+1 0x1.1d0fbb6db5e2fp+2"
-        ),
-        st.hexes(
-            "0 0x1.4ad75c4482cf4p-6 0x1.588024f1b70dfp-5 0x1.1451f7cf97dedp-4 0x1.94855e8a0431ap-4"
-            " 0x1.1cdf1b41182cep-3 0x1.8b1a5b7df3ed9p-3 0x1.1127a59e24df2p-2 0x1.7b50e3ee8c482p-2"
-            " 0x1.09cc90cacd0a9p-1 0x1.7950140369df5p-1 0x1.10137e1444439p+0 0x1.8fbee290386f1p+0"
-            " 0x1.2c02d204060f8p+1 0x1.cd73e17e6aedbp+1 0x1.6ce7bcde4ddb1p+2"
-        ),
-        st.hexes(
-            "0x1.ba1b9cff1a57fp-5 0x1.cc3afac8a13c5p-5 0x1.02717c150dddep-4 0x1.35ae4973924e7p-4"
-            " 0x1.86a420fa0569p-4 0x1.004f44431131dp-3 0x1.5ad7d1c615282p-3 0x1.e14e423d950ebp-3"
-            " 0x1.55667e7c072cap-2 0x1.ee83a914ac9b1p-2 0x1.6db1ab9a024f4p-1 0x1.1463f9f88c0ebp+0"
-            " 0x1.abb585cf446b5p+0 0x1.53922bf09943dp+1 0x1.15708013c9757p+2 0x1.d3da19cfff277p+2"
-        ),
-        st.hexes(
-            "0 0x1.5b81286e2e1f2p-7 0x1.71909bf20589dp-6 0x1.32c1f228baa6fp-5 0x1.d65c605c9dda9p-5"
-            " 0x1.5eac2e065071bp-4 0x1.03e3a3c9f7901p-3 0x1.833b3c483d98ap-3 0x1.23dfe5dbaac23p-2"
-            " 0x1.bf1440ef2ea6ap-2 0x1.5d101273b0596p-1 0x1.16a5ca64098c4p+0 0x1.c82ffa327dd0ap+0"
-            " 0x1.8023c4a865a7p+1 0x1.4df67f34318f9p+2 0x1.2764727222866p+3"
-        ),
-        st.hexes(
-            "0x1.668e6c4de20bp-6 0x1.7c92386800a2dp-6 0x1.c44ec66874fddp-6 0x1.2531abdfc403p-5"
-            " 0x1.943e09a81452p-5 0x1.22dd71fe660fap-4 0x1.affa56c4238fep-4 0x1.4924ca8472bb8p-3"
-            " 0x1.00bdade8d47fcp-2 0x1.99f09362550eap-2 0x1.4f4f74858e959p-1 0x1.1986b7d084c35p+0"
-            " 0x1.e67b5b7da5959p+0 0x1.b1e99f2387301p+1 0x1.9112398f52861p+2 0x1.3a4f62c4639fcp+3"
-        ),
-    ),
 )
 # (sin(r) / r - 1) / z, |r| <= pi/4: 2**-57.9
 _SIN64 = st.hexes(
@@ -376,24 +302,14 @@ def _tan32_large(b: Builder, x: Operand) -> Operand:
 
 
 def _tan64(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-    r, rest, k = _reduced64(b, args[0])
-    sign = st.sign_of(b, r, st.F64)
-    a, rest = b.op("abs", r), st.as_float(b, b.op("xor", st.as_bits(b, rest, st.F64), sign), st.F64)
-    shifter = b.imm(st.F64.shifter, r)
-    shifted = b.op("fma", a, b.imm(1 / _STEP, r), shifter)
-    away = b.op("fma", b.op("sub", shifted, shifter), b.imm(-_STEP, r), a)
-    number = st.as_bits(b, shifted, st.F64)
-    factor = st.element(b, number, _TAN64.factors)
-    beyond = st.by_elements(b, number, b.op("add", away, rest), _TAN64.terms)
-    beyond = b.op("fma", factor, rest, beyond)
-    t = b.op("fma", factor, a, beyond)
-    t_rest = b.op("add", b.op("fma", factor, a, b.op("neg", t)), beyond)
-    one = b.imm(1.0, r)
-    inverse = b.op("div", one, t)
-    minus = b.op("neg", inverse)
-    left = b.op("fma", minus, t_rest, b.op("fma", minus, t, one))
-    result = b.op("select", _odd(b, k), b.op("fma", minus, left, minus), t)
-    return st.as_float(b, b.op("xor", st.as_bits(b, result, st.F64), sign), st.F64)
+    (x,) = args
+    r, rest, k = _reduced64(b, x)
+    s, c = (st.fast_sum(b, *pair) for pair in _both64(b, r, rest))
+    odd = _odd(b, k)
+    top = b.op("select", odd, c[0], s[0]), b.op("select", odd, c[1], s[1])
+    bottom = b.op("select", odd, s[0], c[0]), b.op("select", odd, s[1], c[1])
+    q, q_rest = st.quotient(b, top, bottom)
+    return _negated(b, b.op("add", q, q_rest), k, 0)
 
 
 sin = st.of_f32(_sine32(0))(st.near_zero(st.F64.half, linear=True)(_sine64(0)))

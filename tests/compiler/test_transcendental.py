@@ -108,7 +108,7 @@ FOUND: dict[str, dict[str, float]] = {
     },
     "float64": {
         "cbrt": 0.570, "exp": 0.550, "exp2": 0.540, "expm1": 1.000, "log": 0.550, "log2": 0.560,
-        "log10": 0.580, "log1p": 0.670, "sin": 0.740, "cos": 0.740, "tan": 0.570, "arcsin": 0.640,
+        "log10": 0.580, "log1p": 0.670, "sin": 0.740, "cos": 0.740, "tan": 0.850, "arcsin": 0.640,
         "arccos": 0.620, "arctan": 0.730, "sinh": 0.900, "cosh": 0.880, "tanh": 0.840, "arcsinh": 0.850,
         "arccosh": 0.660, "arctanh": 0.640, "erf": 0.660, "erfc": 0.999, "arctan2": 0.780, "pow": 0.830,
         "erfinv": 0.710, "lgamma": 0.820, "digamma": 0.950, "trigamma": 0.950, "sigmoid": 0.590,
