@@ -241,6 +241,7 @@ class Numbers:
     def __init__(self, kernel: k.Kernel) -> None:
         self.axes: dict[int, frozenset[str]] = {}
         self._known: dict[object, int] = {}
+        self._made: dict[k.Expr, int] = {}  # those of calls and picks, each walked once
         self._lets: dict[str, int] = {}
         for stage in kernel.stages:
             for stmt in stage.body:
@@ -253,6 +254,8 @@ class Numbers:
         key: object = expr
         axes: frozenset[str] = frozenset()
         if isinstance(expr, k.Call | k.Pick):
+            if (made := self._made.get(expr)) is not None:
+                return made
             args = tuple(map(self, k.parts(expr)))
             key = type(expr), expr.op if isinstance(expr, k.Call) else expr.array, args, expr.dtype
             axes = axes.union(*(self.axes[n] for n in args))
@@ -261,6 +264,8 @@ class Numbers:
         elif isinstance(expr, k.At | k.Within):
             axes = frozenset((expr.axis,))
         number = self._known.setdefault(key, len(self._known))
+        if key is not expr:
+            self._made[expr] = number
         self.axes[number] = axes
         return number
 

@@ -251,7 +251,9 @@ class Builder:
 
     def __init__(self) -> None:
         self._blocks: list[list[Stmt]] = [[]]
-        self._known: list[dict[object, Value]] = [{}]
+        # What is known here, by instruction; and what each open block adds to that.
+        self._known: dict[object, Value] = {}
+        self._added: list[list[object]] = [[]]
         self._count = 0
         self.loc: Loc | None = None
 
@@ -275,19 +277,19 @@ class Builder:
 
     def op(self, name: str, *args: Operand, dtype: DType | None = None, lanes: int | None = None) -> Value:
         if name not in SHAPED:
-            width = max(a.lanes for a in args)
-            args = tuple(self.widen(a, width) for a in args)
+            widths = {a.lanes for a in args}
+            if len(widths) > 1:
+                args = tuple([self.widen(a, max(widths)) for a in args])
             dtype, lanes = result_type(name, args)
         elif lanes is None:
             lanes = args[0].lanes
         assert dtype is not None and lanes is not None
-        key = (name, args, dtype, lanes)
-        for known in reversed(self._known):
-            if key in known:
-                return known[key]
-        result = self.fresh(dtype, lanes)
-        self.emit(Let(result, name, args, self.loc))
-        self._known[-1][key] = result
+        key = (name, dtype, lanes, *[a.name if isinstance(a, Value) else a for a in args])
+        result = self._known.get(key)
+        if result is None:
+            result = self._known[key] = self.fresh(dtype, lanes)
+            self._added[-1].append(key)
+            self.emit(Let(result, name, args, self.loc))
         return result
 
     def widen(self, value: Operand, lanes: int) -> Operand:
@@ -334,9 +336,10 @@ class Builder:
         results = tuple(self.fresh(v.dtype, v.lanes, "r") for v in inits)
         body = Body(var, carried, results)
         self._blocks.append([])
-        self._known.append({})
+        self._added.append([])
         yield body
-        self._known.pop()
+        for key in self._added.pop():
+            del self._known[key]
         stmts = tuple(self._blocks.pop())
         by = step if not isinstance(step, int) else Imm(step, i64)
         assert len(body.yields) == len(carried)

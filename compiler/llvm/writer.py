@@ -41,6 +41,8 @@ class Writer:
         self.lines: list[str] = []
         self.declared: dict[str, str] = {}
         self.names: dict[str, str] = {}
+        self.numbers: dict[tuple[str, DType], str] = {}  # texts of literals
+        self.types: dict[tuple[DType, int], str] = {}
         self.count = 0
         self.block = "entry"
         self.mark = ""  # what lines end in: the place that they come from, if somebody asked
@@ -56,7 +58,11 @@ class Writer:
         return element if lanes == 1 else f"<{lanes} x {element}>"
 
     def type_of(self, value: Operand) -> str:
-        return self.vector(element_type(value.dtype), value.lanes)
+        key = value.dtype, value.lanes
+        found = self.types.get(key)
+        if found is None:
+            found = self.types[key] = self.vector(element_type(value.dtype), value.lanes)
+        return found
 
     def suffix(self, value: Operand) -> str:
         """The type in an intrinsic's name: v16f32."""
@@ -90,7 +96,10 @@ class Writer:
     def ref(self, value: Operand) -> str:
         if isinstance(value, Value):
             return self.names[value.name]
-        number = number_text(value.value, value.dtype)
+        key = value.text, value.dtype
+        number = self.numbers.get(key)
+        if number is None:
+            number = self.numbers[key] = number_text(value.value, value.dtype)
         return number if self.held(value.lanes) == 1 else f"splat ({element_type(value.dtype)} {number})"
 
     def number(self, value: float, dtype: DType, lanes: int) -> str:

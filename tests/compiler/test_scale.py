@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lucid.compiler import ops, pipeline
+from lucid.compiler.cpu import schedule
 from lucid.compiler.interpret.graph import interpret_graph
 from lucid.compiler.ir import size
 from lucid.compiler.ir.graph import Graph, Node
@@ -20,6 +21,7 @@ from lucid.compiler.passes import draft, fuse, rewrite, shorten, template
 from lucid.compiler.passes.autodiff import gradients
 from lucid.compiler.passes.simplify import simplify
 from lucid.compiler.pipeline import compile_graph
+from lucid.compiler.text.kernel_parse import parse_kernel
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 
@@ -295,3 +297,17 @@ def test_what_huge_arguments_need_is_compiled_once() -> None:
     one, four = text(1), text(4)
     assert one.count("\ndefine private ") == four.count("\ndefine private ") == 1
     assert four.count("\n") - one.count("\n") <= 3 * 150
+
+
+@pytest.mark.parametrize("depth", [20, 40])
+def test_each_expression_is_numbered_once(depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for the numbers of all that a stage computes walks none of it again."""
+    text = "x[i, j]"
+    for _ in range(depth):
+        text = f"exp({text} * 0.5)"
+    stages = f"stage j in n\n  r = max({text})\nstage j in n\n  o[i, j] = {text} - r"
+    kernel = parse_kernel(f"kernel k(x: f32[m, n]) -> (o: f32[m, n])\nfor i in m\n{stages}")
+    asked, number = [], schedule.Numbers.__call__
+    monkeypatch.setattr(schedule.Numbers, "__call__", lambda *args: asked.append(1) or number(*args))
+    assert len(schedule.row_caches(kernel)) == 1
+    assert len(asked) <= 20 * depth
