@@ -111,7 +111,7 @@ class Generator:
             raise ValueError(here(f"a draw has at most 2**32 elements, not {shape}"))
 
         def build(seed: Any, drawn: Any, *rest: Any) -> Node:
-            return formula(*_bits(_number(seed), _number(drawn), shape, words, lanes), *rest)
+            return formula(*bits(_number(seed), _number(drawn), shape, words, lanes), *rest)
 
         with self._lock():
             return self._drawn(build, words, operands, where)
@@ -146,15 +146,19 @@ def _number(node: Node) -> Node:
     return node
 
 
-def _bits(seed: Node, drawn: Node, shape: tuple[int, ...], words: int, lanes: tuple[Lane, ...]) -> list[Node]:
-    """The numbers of examples of `lanes`, where these are to be different, are those of one draw for all."""
+def low(node: Node) -> Node:
+    """The last 32 bits."""
+    return ops.CAST(ops.AND(node, ops.const(LOW, node)), dtype=u32)
 
-    def low(node: Node) -> Node:
-        return ops.CAST(ops.AND(node, ops.const(LOW, node)), dtype=u32)
 
-    def high(node: Node) -> Node:
-        return low(ops.SHR(node, ops.const(32, node)))
+def high(node: Node) -> Node:
+    """The 32 bits before these."""
+    return low(ops.SHR(node, ops.const(32, node)))
 
+
+def bits(seed: Node, drawn: Node, shape: tuple[int, ...], words: int, lanes: tuple[Lane, ...]) -> list[Node]:
+    """Of so many draws. The numbers of examples of `lanes`, where these are to be different, are those of one
+    draw for all."""
     count = math.prod(shape)
     element = ops.reshape(ops.CAST(ops.IOTA(shape=(count,), axis=0), dtype=u32), shape)
     for lane in reversed(lanes):

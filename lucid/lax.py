@@ -1,4 +1,4 @@
-"""Control flow of functions, under the names and arguments of `jax.lax`.
+"""Control flow of functions (and what `dynamic.py` has), under the names and arguments of `jax.lax`.
 
 Outside of compiled functions Python decides: one branch runs, a loop runs as long as it must. In a compiled
 function, and for an example of `vmap`, values are not known: all branches are computed and `where` chooses,
@@ -11,19 +11,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import dynamic
 from .arguments import rebuild
-from .array_functions import stack
+from .array_functions import expand_dims, stack
 from .creation import given as asarray
+from .dynamic import *  # noqa: F403
 from .errors import TraceError, here, public
-from .functional import detach, where
+from .functional import detach, rsqrt, where
 from .lanes import values_known
 from .mapping import vmap
 from .promote import whole
+from .published import erf, erfinv, sigmoid
 from .tensor import Tensor
 
-__all__ = ["cond", "fori_loop", "map", "scan", "select", "stop_gradient", "switch", "while_loop"]
+__all__ = [
+    "cond", "erf", "erf_inv", "expand_dims", "fori_loop", "logistic", "map", "rsqrt", "scan", "select",
+    "stop_gradient", "switch", "while_loop",
+]  # fmt: skip
+__all__ += dynamic.__all__
 
-select, stop_gradient = where, detach
+select, stop_gradient, erf_inv, logistic = where, detach, erfinv, sigmoid
 
 
 def _leaves(tree: Any) -> list[Any]:

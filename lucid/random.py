@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 from collections.abc import Callable, Iterator
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
@@ -22,25 +21,28 @@ from lucid.compiler.ir.types import DType, i64, u64
 from .creation import Device, _shape, device_of
 from .creation import given as asarray
 from .defaults import float_or_default
-from .errors import here, no_attribute, public
+from .errors import here, public
 from .functional import where
 from .generator import Generator, words_of
 from .generator import normal as _normal
 from .generator import uniform as _uniform
 from .lanes import at_hand
+from .named import of_home
 from .promote import cast, dtype_of, whole
 from .tensor import Tensor, apply
 
 __all__ = [
     "Generator", "bernoulli", "beta", "binomial", "cauchy", "chisquare", "choice", "default_generator",
-    "default_rng", "dirichlet", "exponential", "f", "fork_rng", "gamma", "geometric", "get_rng_state",
-    "get_state", "gumbel", "initial_seed", "integers", "laplace", "logistic", "lognormal", "manual_seed",
-    "multinomial", "negative_binomial", "normal", "pareto", "permutation", "poisson", "power", "rand",
-    "rand_like", "randint", "randint_like", "randn", "randn_like", "random", "randperm", "rayleigh", "seed",
-    "set_rng_state", "set_state", "standard_cauchy", "standard_exponential", "standard_gamma",
-    "standard_normal", "standard_t", "triangular", "uniform", "vonmises", "wald", "weibull",
+    "default_rng", "dirichlet", "exponential", "f", "fold_in", "fork_rng", "gamma", "geometric",
+    "get_rng_state", "get_state", "gumbel", "initial_seed", "integers", "key", "keyed", "laplace",
+    "logistic", "lognormal", "manual_seed", "multinomial", "negative_binomial", "normal", "pareto",
+    "permutation", "poisson", "power", "rand", "rand_like", "randint", "randint_like", "randn",
+    "randn_like", "random", "randperm", "rayleigh", "seed", "set_rng_state", "set_state", "split",
+    "standard_cauchy", "standard_exponential", "standard_gamma", "standard_normal", "standard_t",
+    "triangular", "uniform", "vonmises", "wald", "weibull",
 ]  # fmt: skip
 if TYPE_CHECKING:
+    from .keys import fold_in, key, keyed, split
     from .laws import (
         beta,
         binomial,
@@ -57,11 +59,12 @@ if TYPE_CHECKING:
         wald,
     )
 
-# In laws.py, which is imported when one of them is asked for.
+# Imported when one of them is asked for.
 _LAWS = frozenset((
     "beta", "binomial", "chisquare", "dirichlet", "f", "gamma", "geometric", "negative_binomial", "poisson",
     "standard_gamma", "standard_t", "vonmises", "wald",
 ))  # fmt: skip
+_HOMES = dict.fromkeys(_LAWS, "laws") | dict.fromkeys(("fold_in", "key", "keyed", "split"), "keys")
 # The module may be imported while a function is traced: its state is no tensor of that trace.
 default_generator = Context().run(Generator)
 
@@ -590,8 +593,4 @@ METHODS = frozenset((
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAWS:
-        from . import laws
-
-        return getattr(laws, name)
-    raise no_attribute(sys.modules[__name__], f"module {__name__!r}", name)
+    return of_home(__name__, _HOMES, name)

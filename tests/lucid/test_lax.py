@@ -57,3 +57,49 @@ def test_loops() -> None:
     assert lax.map(lambda v: v.sum(), Tensor(X)).tolist() == [1, 5, 9]
     with pytest.raises(ValueError, match="one length"):
         lax.scan(lambda c, v: (c, c), 0.0, [X, X[:2]])
+
+
+def test_parts_that_begin_at_a_value() -> None:
+    x = np.arange(24.0).reshape(4, 6)
+    cut = lucid.compile(lambda x, i, j: lax.dynamic_slice(x, (i, j), (2, 3)))
+    put = lucid.compile(lambda x, y, i, j: lax.dynamic_update_slice(x, y, (i, j)))
+    for i, j in ((0, 0), (1, 2), (9, 5), (-1, -5)):
+        row, column = (min(max(k + n if k < 0 else k, 0), n - m) for k, n, m in ((i, 4, 2), (j, 6, 3)))
+        part = x[row : row + 2, column : column + 3]
+        np.testing.assert_array_equal(cut(x, Tensor(i), Tensor(j)), part)
+        want = x.copy()
+        want[row : row + 2, column : column + 3] *= -1
+        np.testing.assert_array_equal(put(x, -part, Tensor(i), Tensor(j)), want)
+    slope = lucid.compile(lucid.grad(lambda x, i: (lax.dynamic_slice_in_dim(x, i, 2, 1) ** 2).sum()))
+    np.testing.assert_array_equal(slope(x, Tensor(4)), np.where(np.arange(6) > 3, 2 * x, 0))
+    np.testing.assert_array_equal(lax.dynamic_index_in_dim(x, 2, 1, keepdims=False), x[:, 2])
+    np.testing.assert_array_equal(lax.dynamic_update_index_in_dim(x, x[0], 7, 0)[3], x[0])
+    np.testing.assert_array_equal(lax.slice_in_dim(x, 1, 6, 2, axis=1), x[:, 1:6:2])
+    np.testing.assert_array_equal(lax.index_in_dim(x, -1), x[-1:])
+    with pytest.raises(ValueError, match=r"test_lax.py:\d+: .*7 elements of 6 along axis 1"):
+        lax.dynamic_slice(x, (0, 0), (2, 7))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8])
+def test_scans_of_associative_functions(n: int) -> None:
+    x = np.random.default_rng(n).normal(size=(3, n))
+
+    def f(a: Any, b: Any) -> Any:  # y -> a y + b, one after the other
+        return a[0] * b[0], a[1] * b[0] + b[1]
+
+    scan = lax.associative_scan
+    np.testing.assert_allclose(scan(lucid.add, x, axis=1), x.cumsum(1))
+    np.testing.assert_allclose(scan(lucid.add, x, reverse=True, axis=1), x[:, ::-1].cumsum(1)[:, ::-1])
+    found, state = lucid.compile(lambda x: scan(f, (x, x + 1), axis=1)[1])(x).numpy(), np.zeros(3)
+    for k in range(n):
+        state = state * x[:, k] + x[:, k] + 1
+        np.testing.assert_allclose(found[:, k], state)
+
+
+def test_other_names_of_jax() -> None:
+    values, places = lax.top_k(np.array([[1.0, 5.0, 3.0]]), 2)
+    assert values.tolist() == [[5, 3]] and places.tolist() == [[1, 2]]
+    assert lax.clamp(0.0, Tensor([-1.0, 0.5, 2.0]), 1.0).tolist() == [0, 0.5, 1]
+    assert lax.iota("int32", 3).tolist() == [0, 1, 2] and lax.rev(np.arange(3), (0,)).tolist() == [2, 1, 0]
+    np.testing.assert_array_equal(lax.broadcasted_iota("int64", (2, 3), 1), [[0, 1, 2]] * 2)
+    assert lax.erf_inv is lucid.erfinv and lax.logistic is lucid.sigmoid
