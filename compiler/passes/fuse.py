@@ -116,6 +116,10 @@ class _Fuser:
                     roots.add(operand)
                     why = f"{label(operand)}: stored, or {label(node)} would pack it again and again"
                     self.forced[operand] = why
+            source = through_views(node)
+            if node.op is ops.WINDOW and source.op is ops.WHERE and ops.PAD in (n.op for n in source.inputs):
+                roots.add(source)
+                self.forced[source] = f"{label(source)}: stored, or what is padded and where would both be"
         for node in shorten(self.order, roots):
             self.forced[node] = f"{label(node)}: stored, for one expression would be too long"
         for node in apart(self.order, roots):

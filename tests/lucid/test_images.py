@@ -299,3 +299,14 @@ ONES = np.ones((1, 3, 4, 4))
 def test_bad_arguments(make: Callable[[], Any], error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         make()
+
+
+def test_what_windows_choose_from_is_stored_once() -> None:
+    """Not what is padded, and beside it where that is."""
+    pool = lucid.compile(lambda x: F.max_pool2d(x, 3, 2, 1))
+    x = np.random.default_rng(8).normal(size=(2, 3, 9, 9)).astype("float32")
+    x[0, 0, 0, 0] = np.nan
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    cut = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))[:, :, ::2, ::2]
+    np.testing.assert_array_equal(pool(x).numpy(), cut.max((4, 5)))
+    assert [kernel.text.count(": b1[") for kernel in pool.kernels] == [0, 0]
