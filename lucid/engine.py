@@ -435,10 +435,10 @@ def _runnable(compiled: Compiled, numbers: Sequence[Node] = ()) -> execute.Execu
 
 def _native(made: Any, numbers: Sequence[int], threads: int | None) -> Callable[..., Any]:
     """A native function from the inputs of a plan to its outputs; None comes of it where it does not run."""
-    from lucid.runtime import call, checks  # the first calls do without
+    from lucid.runtime import call, checks, runner  # the first calls do without
 
     function = call.NativeCall(lambda *arrays: None, "eager")
-    if isinstance(made, execute.Executable):
+    if isinstance(made, execute.Executable) and made.parallel == runner.PARALLEL_BYTES:
         sources = [call.Source(checks.Argument(k)) for k in range(len(made.plan.inputs))]
         answer = [call.Output(k) for k in range(len(made.plan.outputs))]
         function.add(made.given(numbers), sources, answer, threads=threads or 0)

@@ -44,6 +44,8 @@ class Due(threading.local):
 
     def take(self) -> list[Tensor]:
         """Those that are still to be computed; none is due any more."""
+        if not self._held:
+            return []
         taken, self._held = self._held, {}
         return _uncomputed(taken.values())
 

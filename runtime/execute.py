@@ -120,9 +120,9 @@ class Executable:
             for i, offset in self._temps:
                 addresses[i] = block.address + offset
         words = (ctypes.c_int64 * len(addresses))(*addresses)
-        filled = self.given(numbers) if self._holes else self
+        program = self._filled(numbers) if self._holes else None
         run(
-            filled._start,
+            self._start if program is None else address(program),
             self.groups,
             self.scratch,
             ctypes.addressof(words),
@@ -139,10 +139,15 @@ class Executable:
     def given(self, numbers: Sequence[int]) -> Executable:
         """The same for these numbers, without holes."""
         made = copy.copy(self)
-        made.program = self.program.copy()
-        made.program[self._holes] = [numbers[k] for k in self._numbers]
+        made.program = self._filled(numbers)
         made._start, made._holes = made.program.ctypes.data, []
         return made
+
+    def _filled(self, numbers: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+        program = self.program.copy()
+        for place, number in zip(self._holes, self._numbers, strict=True):
+            program[place] = numbers[number]
+        return program
 
     def _clashes(self, given: list[bool], targets: list[Array], addresses: list[int]) -> list[int]:
         """The given outputs that cannot be written to the caller's array while the plan runs."""
