@@ -23,6 +23,7 @@ SPECTRA = np.ones((5, 3), complex)
 SIGNAL = np.sin(np.arange(50.0))
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_moments(name: str) -> None:
     """Within five standard errors."""
@@ -121,6 +122,7 @@ def test_samples_that_are_one_hot_have_the_gradient_of_probabilities() -> None:
     np.testing.assert_allclose(slope, weights - 1.3, rtol=1e-12)
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("rate", [0.0, 0.1, 9.9, 10.0, 30.0, 2000.0])
 def test_poisson_of_small_and_large_rates(rate: float) -> None:
     """The shares of all counts, or the moments of many."""

@@ -62,6 +62,7 @@ def parts(program: Program) -> tuple[Any, list[Any]]:
     return call.executable, list(call.inputs)
 
 
+@pytest.mark.table
 def test_each_way_of_compiling_gives_the_same() -> None:
     executable, inputs = parts(SMOOTH)
     graph, first = executable.compiled.written, executable(inputs)
@@ -74,6 +75,7 @@ def test_each_way_of_compiling_gives_the_same() -> None:
     assert [t.vector_bytes for t in crossed.narrower()] == [w for w in crossed.WIDTHS if w < own]
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("way", ["of_width", "unsimplified", "unfused", "simulated"])
 def test_a_way_that_gives_something_else_is_a_fault(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     right: Callable[..., Any] = getattr(crossed, way)
@@ -82,6 +84,7 @@ def test_a_way_that_gives_something_else_is_a_fault(way: str, monkeypatch: pytes
     assert any(f is not None and f.kind == "ways" for f in faults)
 
 
+@pytest.mark.table
 def test_a_pass_that_changes_the_meaning_is_found_by_the_interpreters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -99,6 +102,7 @@ def test_a_pass_that_changes_the_meaning_is_found_by_the_interpreters(
         crossed.interpreted(executable.compiled.graph)
 
 
+@pytest.mark.table
 def test_steps_of_training_with_noise_and_a_running_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(4):
         assert steps_apart(SMOOTH, number) is None
@@ -116,6 +120,7 @@ def test_steps_of_training_with_noise_and_a_running_mean(monkeypatch: pytest.Mon
     assert "of 3 steps" in (steps_apart(SMOOTH, 0) or "")
 
 
+@pytest.mark.table
 def test_branches_of_passes_that_are_reached() -> None:
     def look(text: str) -> set[str]:
         program = Program({"x0": X}, (("v0", text),), ("v0",), frozenset())

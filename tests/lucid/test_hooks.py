@@ -182,6 +182,7 @@ class Last(nn.Module):
         return self.inner(x)[0]
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("name", MODELS)
 def test_models_in_half_precision(name: str) -> None:
     pytest.importorskip("ml_dtypes")

@@ -76,6 +76,7 @@ KEYS: list[Any] = [
 ]
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("key", KEYS, ids=repr)
 def test_values_of_numpy_s_indices(key: Any) -> None:
     """Eager with known indices, with tensors of indices, and compiled, where all arrays are inputs."""
@@ -141,6 +142,7 @@ def keys(draw: Any) -> tuple[tuple[int, ...], tuple[Any, ...]]:
     return shape, tuple(parts)
 
 
+@pytest.mark.table
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(keys(), st.booleans())
 def test_random_indices_choose_what_numpy_chooses(case: Any, lazy: bool) -> None:

@@ -47,6 +47,7 @@ def mean_slope(make: Any, *given: float) -> list[float]:
     return [t.grad.item() for t in tensors if t.grad is not None]
 
 
+@pytest.mark.table
 @pytest.mark.parametrize(
     ("make", "given", "slopes"),
     [
@@ -64,6 +65,7 @@ def test_samples_are_constants_and_cost_no_gradient() -> None:
     assert not D.Gamma(a, 1.0).sample((3,)).requires_grad and D.Gamma(a, 1.0).rsample().requires_grad
 
 
+@pytest.mark.table
 @pytest.mark.parametrize(
     ("name", "given", "mean", "variance"),
     [
