@@ -14,7 +14,7 @@ from lucid.compiler.cpu import schedule
 from lucid.compiler.interpret.graph import interpret_graph
 from lucid.compiler.ir import size
 from lucid.compiler.ir.graph import Graph, Node
-from lucid.compiler.ir.kernel import Call, arrays, operands, walk
+from lucid.compiler.ir.kernel import Call, Expr, arrays, operands, walk
 from lucid.compiler.ir.types import f32
 from lucid.compiler.ops.joined import joined
 from lucid.compiler.passes import draft, fuse, rewrite, shorten, template
@@ -307,7 +307,13 @@ def test_each_expression_is_numbered_once(depth: int, monkeypatch: pytest.Monkey
         text = f"exp({text} * 0.5)"
     stages = f"stage j in n\n  r = max({text})\nstage j in n\n  o[i, j] = {text} - r"
     kernel = parse_kernel(f"kernel k(x: f32[m, n]) -> (o: f32[m, n])\nfor i in m\n{stages}")
-    asked, number = [], schedule.Numbers.__call__
-    monkeypatch.setattr(schedule.Numbers, "__call__", lambda *args: asked.append(1) or number(*args))
+    asked: list[Expr] = []
+    number = schedule.Numbers.__call__
+
+    def counted(self: schedule.Numbers, expr: Expr) -> int:
+        asked.append(expr)
+        return number(self, expr)
+
+    monkeypatch.setattr(schedule.Numbers, "__call__", counted)
     assert len(schedule.row_caches(kernel)) == 1
     assert len(asked) <= 20 * depth
