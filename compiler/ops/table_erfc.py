@@ -2,7 +2,7 @@
 
     erfc(a) = e**(-a**2) g(a), a = |x|;  erfc(-a) = 2 - erfc(a)
     g(a) = U (1 + W(h)), h = a - c
-    by U, c and the polynomial W of the quarter of an octave in which a + 1 is, of float64 a + 2
+    by U, c and the polynomial W of the quarter of an octave in which a + 1 is, of float64 a + 65/32
 
 U times the rounded part of the power is kept as a sum of two numbers; all else is at most 0.17 (0.3) of it,
 and added to it at the end. Of float64 most of W is B h, so that what rounding loses before counts for little.
@@ -25,7 +25,7 @@ class _Tail:
     slopes: tuple[float, ...] | None  # B
 
 
-_START = {f32: 1.0, f64: 2.0}
+_START = {f32: 1.0, f64: 2 + 1 / 32}
 _RANGE = {f32: 10.19, f64: 27.3}  # from here on, it is 0
 _USUAL = {f32: 8.9, f64: 26.4}  # beyond, it may be a denormal number
 # Of g 2**-27.0 and 2**-56.3. In the order of the numbers: a from 1 on, from 3, from 7; below 1. Of float64 a
@@ -85,133 +85,134 @@ _ERFC = {
     f64: _Tail(
         pieces=st.Pieces(
             centres=st.hexes(
-                "0x1p-2 0x1.8p-1 0x1.4p+0 0x1.cp+0 0x1.4p+1 0x1.cp+1 0x1.2p+2 0x1.6p+2 0x1.cp+2 0x1.2p+3"
-                " 0x1.6p+3 0x1.ap+3 0x1p+4 0x1.4p+4 0x1.8p+4 0x1.aa8p+4"
+                "0x1.ap-3 0x1.7p-1 0x1.38p+0 0x1.b8p+0 0x1.3cp+1 0x1.bcp+1 0x1.1ep+2 0x1.5ep+2 0x1.bep+2"
+                " 0x1.1fp+3 0x1.5fp+3 0x1.9fp+3 0x1.ffp+3 0x1.3f8p+4 0x1.7f8p+4 0x1.aa4p+4"
             ),
             factors=st.hexes(
-                "0x1.8a6adcda2ea92p-1 0x1.038d54ea3d834p-1 0x1.78a692138767ap-2 0x1.23cfc2f1dc7ep-2"
-                " 0x1.afbb3f3b7343bp-3 0x1.3e0a99a0ee914p-3 0x1.f5b2a049cf4c6p-4 0x1.9d8a8f2284f2cp-4"
-                " 0x1.46dc6bf900f68p-4 0x1.fe6cc4a0f9538p-5 0x1.a273c57e476cep-5 0x1.627bcc27cb4aep-5"
-                " 0x1.204ddcd967373p-5 0x1.cd9bc89b73548p-6 0x1.80d1e88d3c62p-6 0x1.5a87b0727aef9p-6"
+                "0x1.9ceefff8d1798p-1 0x1.098ea367ecbccp-1 0x1.7f70fc8513185p-2 0x1.280f2ce84da49p-2"
+                " 0x1.b48a405f617e6p-3 0x1.40b525af81bfdp-3 0x1.f90cb1d6e2b0bp-4 0x1.9fd4d7175613ap-4"
+                " 0x1.484c4fa33ddf9p-4 0x1.001749e17918ep-4 0x1.a3a27c3b9194ap-5 0x1.63552fe8c631cp-5"
+                " 0x1.20ddbc897b25fp-5 0x1.ce5441651e0aep-6 0x1.81522062a7043p-6 0x1.5abba58306a34p-6"
             ),
             terms=(
                 st.hexes(
-                    "-0x1.1715489b68632p-56 -0x1.e55257ed8c541p-54 0x1.beeabe022f3d4p-62"
-                    " 0x1.14665066b15dap-55 -0x1.e45f70ba21a24p-56 -0x1.41b21db87560dp-57"
-                    " -0x1.035d561d16c02p-54 -0x1.ada0b8f88c496p-55 -0x1.4259f3ac93153p-55"
-                    " 0x1.cac799a5fd975p-55 -0x1.be9c04af3824fp-55 -0x1.52cb40cfa6c9ap-55"
-                    " 0x1.8318c81039495p-56 -0x1.f9ebf52c05478p-60 -0x1.09d1ef31e05f7p-61"
-                    " 0x1.b3f6473afd78cp-55"
+                    "-0x1.db0407144c092p-57 0x1.41bb21423ea2dp-54 -0x1.f053fdd9acb45p-57"
+                    " 0x1.a0d65c4d2d7fap-55 -0x1.c2f680a1f1d41p-56 -0x1.e111e5f5b70c1p-55"
+                    " 0x1.a37aa8281dbf8p-55 -0x1.375b16e39f896p-54 0x1.11e6981489479p-57"
+                    " 0x1.4fda0fecdeffbp-55 0x1.1dd248abeb7ebp-56 -0x1.f31facdfbc4b2p-56"
+                    " 0x1.1dcfad2d6a843p-55 -0x1.f2e2fa90a5388p-55 -0x1.d82d6b40c8f78p-56"
+                    " 0x1.752e18b3297aep-54"
                 ),
                 st.hexes(
-                    "-0x1.7f3ad14532d19p-26 -0x1.4404b837823a8p-26 -0x1.950138592d182p-27"
-                    " 0x1.20f86222611bfp-27 -0x1.1b5279328d101p-27 0x1.d3f085eaac648p-27"
-                    " -0x1.2fb95f8d3edd2p-28 0x1.07a4172dedc88p-28 -0x1.70ca8d660f7ffp-29"
-                    " 0x1.4052ad88773bep-32 -0x1.a4cd660db6dep-33 0x1.1ade396bf1914p-29"
-                    " 0x1.4d88537833cd4p-32 -0x1.54411fa8e12fap-31 -0x1.5789b0ee0b892p-30"
-                    " 0x1.e6c8b7933f5c8p-30"
+                    "-0x1.4a7b287fa9193p-26 0x1.41d743fc30a92p-28 -0x1.1cee8e520e58dp-26"
+                    " -0x1.b96a4fdfba1f4p-31 0x1.95ed0908f1b4ap-31 0x1.03e0c02ed210ep-27"
+                    " 0x1.4d0bb0ac6ad19p-28 0x1.535defd6e5198p-30 0x1.365965e9035c4p-28"
+                    " -0x1.b30e3fc9da40cp-29 0x1.059a63f439ef6p-29 0x1.6eb4107cdaef7p-30"
+                    " 0x1.31f1c4081393fp-30 -0x1.67ba543dafb07p-30 -0x1.7fd9eb716f47ap-30"
+                    " -0x1.011d59bf349fbp-33"
                 ),
                 st.hexes(
-                    "0x1.8482795018a5bp-1 0x1.d2876e0cfc75bp-2 0x1.29503802df3cdp-2 0x1.90c128f9b2abdp-3"
-                    " 0x1.e48c927763a4p-4 0x1.193240cb93a99p-4 0x1.6a0a15527ba39p-5 0x1.f59adea819fd2p-6"
-                    " 0x1.3e7bcbd4ec4bbp-6 0x1.8898a5a1740f6p-7 0x1.09611b7acb25bp-7 0x1.7e2c32ea47513p-8"
-                    " 0x1.fb1229b10a8acp-9 0x1.45a695aba61c2p-9 0x1.c525fcb1769bp-10 0x1.6fa308fd65e47p-10"
+                    "0x1.98beb3566f7d5p-1 0x1.e0cd8d39d4ae4p-2 0x1.31487304bd428p-2 0x1.9a24851095148p-3"
+                    " 0x1.ede8a1fd4427fp-4 0x1.1d83c48ae7353p-4 0x1.6e9a85a0987b7p-5 0x1.faf03ebfe9b67p-6"
+                    " 0x1.41364ccafc014p-6 0x1.8b41ac0860d1ap-7 0x1.0add0555d5e22p-7 0x1.7ffd724ebcd56p-8"
+                    " 0x1.fd09d4ac65b0ep-9 0x1.46aa198579e7ep-9 0x1.c6535ef90bc46p-10 0x1.7011147c9c418p-10"
                 ),
                 st.hexes(
-                    "-0x1.088e52f264b96p-1 -0x1.0643e726da397p-2 -0x1.179c33b3e213ep-3"
-                    " -0x1.3ff3443813ebcp-4 -0x1.36f185658e7fp-5 -0x1.1a04aed445935p-6 -0x1.2781067610f95p-7"
-                    " -0x1.57aeb36257324p-8 -0x1.5e570050a4303p-9 -0x1.54cd990eb5e13p-10"
-                    " -0x1.7bda16c507ca5p-11 -0x1.d0f162cf4b881p-12 -0x1.f72d6e2d9ba2bp-13"
-                    " -0x1.033b7f006dca3p-13 -0x1.2d0ede3a859fcp-14 -0x1.b81a2966b473ep-15"
+                    "-0x1.1b899ecfc9fb5p-1 -0x1.11734173fb846p-2 -0x1.22342be98a85p-3 -0x1.4aab848973371p-4"
+                    " -0x1.3fa67fdaac0abp-5 -0x1.205ef5e676868p-6 -0x1.2d01eb55fde34p-7"
+                    " -0x1.5d1ae95d9fdb6p-8 -0x1.62cfc0004a95ep-9 -0x1.5840d4b06e0c5p-10"
+                    " -0x1.7f07b980d9a9cp-11 -0x1.d440fe55f34a2p-12 -0x1.fa1a6dfa69b5ap-13"
+                    " -0x1.04713bda58c33p-13 -0x1.2e3b268331d45p-14 -0x1.b8dfaf8b5437dp-15"
                 ),
                 st.hexes(
-                    "0x1.425ee4937fbfdp-2 0x1.0dd480afd8d13p-3 0x1.ea3a5ec9c7c0dp-5 0x1.e331352284f4ep-6"
-                    " 0x1.7f7aaee1c051ap-7 0x1.13713e8eb570ep-8 0x1.d98ee0da8863ap-10 0x1.d0aa800e216e2p-11"
-                    " 0x1.7df571cb6ea82p-12 0x1.262b2e1ceaec3p-13 0x1.0ecaf4d57225p-14 0x1.1a04a8767c8f2p-15"
-                    " 0x1.f25dc1b7009c1p-17 0x1.9c36eb1cd4912p-18 0x1.8faf59ae2997cp-19 0x1.073e009812edp-19"
+                    "0x1.5f26bf143c021p-2 0x1.1c42b62e77ef4p-3 0x1.00e15084d9b2bp-4 0x1.f7e47ca9d843ap-6"
+                    " 0x1.8d5c70ad58e6bp-7 0x1.1b8b5a68627eap-8 0x1.e5260b686d26ap-10 0x1.da573b1e9274bp-11"
+                    " 0x1.846a915739789p-12 0x1.2a1fb2d2aabe1p-13 0x1.11ce6a802a09cp-14"
+                    " 0x1.1cb10a048894ep-15 0x1.f639f47c2182dp-17 0x1.9ec75278152aap-18"
+                    " 0x1.91c2c7829d10dp-19 0x1.07db77bdc48d4p-19"
                 ),
                 st.hexes(
-                    "-0x1.66d0bd669ed8cp-3 -0x1.01b9f16e532bbp-4 -0x1.948646a9151e3p-6"
-                    " -0x1.5b5f2983220cdp-7 -0x1.c81f00a010cecp-9 -0x1.06709a2fb1d6dp-10"
-                    " -0x1.74d532f51a28cp-12 -0x1.3612f7a1a0b77p-13 -0x1.9cd2dfe0bb14fp-15"
-                    " -0x1.f901093cd0bffp-17 -0x1.809ad31bd4546p-18 -0x1.5529cfc03c6b2p-19"
-                    " -0x1.ecab62a6dd01fp-21 -0x1.475671edbb903p-22 -0x1.0915931ec4b9ap-23"
-                    " -0x1.3ab12113f00bdp-24"
+                    "-0x1.8c9918a5e7c99p-3 -0x1.12120cc554d32p-4 -0x1.abbc62b51d66dp-6 -0x1.6d4aafe7ea83p-7"
+                    " -0x1.dc2fa86844ef8p-9 -0x1.0fe723332ebabp-10 -0x1.80155922247dap-12"
+                    " -0x1.3e1065c94e2ebp-13 -0x1.a57df08bc3393p-15 -0x1.00bab8a052da7p-16"
+                    " -0x1.85f118a01190ap-18 -0x1.593304eb9661dp-19 -0x1.f16f636b6e05cp-21"
+                    " -0x1.49e1b654a1c5dp-22 -0x1.0ace0f4a2c07ap-23 -0x1.3b9c5616294c2p-24"
                 ),
                 st.hexes(
-                    "0x1.720666888ff31p-4 0x1.cdd2106692547p-6 0x1.3c8898d57d5adp-7 0x1.ddfa822a1905ep-9"
-                    " 0x1.0668d155340fep-10 0x1.e89cfc3848a8cp-13 0x1.20a57d7a2141ap-14"
-                    " 0x1.98af25ff1dbc7p-16 0x1.ba6928d5c6153p-18 0x1.af197c7fbce9fp-20"
-                    " 0x1.1015f30f2daa5p-21 0x1.9b8fe36f498cp-23 0x1.e61fb0dc598ecp-25 0x1.039ee6a1a70e6p-26"
-                    " 0x1.5f53555d58358p-28 0x1.77efb8499ed74p-29"
+                    "0x1.9e7eee168fe02p-4 0x1.ef6099941979p-6 0x1.517a712f2171fp-7 0x1.fa9623fc230e4p-9"
+                    " 0x1.13e811fe82032p-10 0x1.fd5f1418ceebp-13 0x1.2af65f1773a05p-14 0x1.a53354e403765p-16"
+                    " 0x1.c57d116836dc5p-18 0x1.b7ba4e89ae32dp-20 0x1.149b051438021p-21"
+                    " 0x1.a1652d323861dp-23 0x1.ebc2ec4e834edp-25 0x1.060a789076b77p-26"
+                    " 0x1.620fbcb131cc6p-28 0x1.7940c36c8fa2bp-29"
                 ),
                 st.hexes(
-                    "-0x1.6536c9767e41bp-5 -0x1.872a69ca8a29p-7 -0x1.d86fc71674b8ep-9"
-                    " -0x1.3c03938d2644fp-10 -0x1.24d23b87ab66bp-12 -0x1.bcff46e88db17p-15"
-                    " -0x1.b7d27deb5a682p-17 -0x1.0a1756e5698cp-18 -0x1.d634478db29f2p-21"
-                    " -0x1.6e06a733a3c3ep-23 -0x1.7f85456b8af62p-25 -0x1.ef1d6ac0058c8p-27"
-                    " -0x1.dec5125e782c4p-29 -0x1.9b53388379c91p-31 -0x1.d13a6552664c7p-33"
-                    " -0x1.c0ca12fbfa06dp-34"
+                    "-0x1.9524ce505a45fp-5 -0x1.a6fd027f3f07ep-7 -0x1.fb9f7ab9cc8d2p-9"
+                    " -0x1.51698a2094ae4p-10 -0x1.35f994fc5d50ep-12 -0x1.d2ace82b88e46p-15"
+                    " -0x1.c9eeac8da63acp-17 -0x1.1382d001ef939p-18 -0x1.e3db4b9a9149ap-21"
+                    " -0x1.768a831d55092p-23 -0x1.86ef85c156ea7p-25 -0x1.f749f056aef8ap-27"
+                    " -0x1.e53ddddf3357cp-29 -0x1.9fcbeb2ba1b8p-31 -0x1.d5743bd247813p-33"
+                    " -0x1.c29f4e2df65c3p-34"
                 ),
                 st.hexes(
-                    "0x1.455f8d7cf58d6p-6 0x1.3b2228b27a72fp-8 0x1.51cb552e91141p-10 0x1.92eec20f99a14p-12"
-                    " 0x1.3d95aa74217fcp-14 0x1.8cf675a25ce8fp-17 0x1.49f8b41ec1a0ap-19"
-                    " 0x1.567873a0ee90fp-21 0x1.efb664f0c7c7fp-24 0x1.351ffb5f1c17fp-26"
-                    " 0x1.0d4a676271a2ep-28 0x1.28ff94f9e1386p-30 0x1.d6a6e49ae6e56p-33"
-                    " 0x1.457184a08f1a5p-35 0x1.33c4a46e05d4fp-37 0x1.0bb1fc9c3c3dfp-38"
+                    "0x1.75593480dd274p-6 0x1.575daca6a2643p-8 0x1.6d9fb3856ca31p-10 0x1.b13ee2815c4d1p-12"
+                    " 0x1.5260198a0b098p-14 0x1.a2b487b8b7279p-17 0x1.5950647f2c303p-19"
+                    " 0x1.6433e386466a8p-21 0x1.00083350519dfp-23 0x1.3d504d4221371p-26"
+                    " 0x1.133a18e07484bp-28 0x1.2e97db03f89d5p-30 0x1.ddea97a603e22p-33"
+                    " 0x1.497c241dcdbfcp-35 0x1.36f665abd5ac9p-37 0x1.0cf1bb45bea51p-38"
                 ),
                 st.hexes(
-                    "-0x1.195f2f4224058p-7 -0x1.e551467235104p-10 -0x1.d08f908bac11fp-12"
-                    " -0x1.f0d244a6021p-14 -0x1.4f674b12852eap-16 -0x1.5b380718208d6p-19"
-                    " -0x1.e7da92e99818dp-22 -0x1.b3cebbb6f53dbp-24 -0x1.033f10979387bp-26"
-                    " -0x1.03b49b50055fcp-29 -0x1.78c6518d19b03p-32 -0x1.635823da65911p-34"
-                    " -0x1.cdd310db0c82ep-37 -0x1.012f18da557abp-39 -0x1.96dc003f6d6a6p-42"
-                    " -0x1.3f219d34a8d13p-43"
+                    "-0x1.466c33d44dep-7 -0x1.0a4dc16a41285p-9 -0x1.fa594c18195a7p-12"
+                    " -0x1.0ce483990f606p-13 -0x1.6797b6a88e78bp-16 -0x1.7048e26c99459p-19"
+                    " -0x1.008a4fb5758e7p-21 -0x1.c74c13e4724bdp-24 -0x1.0ccfaba561589p-26"
+                    " -0x1.0b6ada0752946p-29 -0x1.8218d0034de67p-32 -0x1.6adcfd7aa407bp-34"
+                    " -0x1.d5d62ca9c7b8cp-37 -0x1.04c6849a6c6f3p-39 -0x1.9b9bee4d35c9dp-42"
+                    " -0x1.40ce45d4469e5p-43"
                 ),
                 st.hexes(
-                    "0x1.d052ab7b491cp-9 0x1.669e5bf84771dp-11 0x1.3430d41ab1413p-13 0x1.28eae37bd5a18p-15"
-                    " 0x1.597a0e418e1b6p-18 0x1.2a12fda6d6b17p-21 0x1.638c511299907p-24"
-                    " 0x1.12428dc163ca9p-26 0x1.0d0fcf3bfd8d3p-29 0x1.b21f5429d0e6ap-33"
-                    " 0x1.069e5b0d08accp-35 0x1.a8012fddde1c7p-38 0x1.c452dda8ba35ap-41"
-                    " 0x1.95fe3e9054883p-44 0x1.0cb3353c74b9p-46 0x1.7c30567b85fcp-48"
+                    "0x1.102661ebcd8a3p-8 0x1.8c42dd4bb37b4p-11 0x1.522746b74ee35p-13 0x1.43774766d2cb1p-15"
+                    " 0x1.749eb86bedd41p-18 0x1.3ddf93da83cf1p-21 0x1.77c058d75dfa6p-24"
+                    " 0x1.1fc62b7ee8eaep-26 0x1.180785d996a2fp-29 0x1.c0653d8bdede9p-33"
+                    " 0x1.0dd25fbeb4838p-35 0x1.b1f538c3eb4f1p-38 0x1.cd0902826fec9p-41"
+                    " 0x1.9c4a37b5445c4p-44 0x1.102f489a67ecp-46 0x1.7e67866aaa3a1p-48"
                 ),
                 st.hexes(
-                    "-0x1.6eeac13e0da5p-10 -0x1.fe2c7a0ffdb62p-13 -0x1.8b7b280987267p-15"
-                    " -0x1.58b63b7e2d975p-17 -0x1.5b291726213e9p-20 -0x1.f6678cd35771ap-24"
-                    " -0x1.ff07122bf5a57p-27 -0x1.5576602acbeabp-29 -0x1.14b7f406a091fp-32"
-                    " -0x1.68c301f701956p-36 -0x1.6ca9dd2a57575p-39 -0x1.f87d98d6c25bap-42"
-                    " -0x1.b9a24b1c3693fp-45 -0x1.3fe5224744193p-48 -0x1.62850803bae6dp-51"
-                    " -0x1.c49dca8c91a33p-53"
+                    "-0x1.b292901c8d23cp-10 -0x1.1bb5099381912p-12 -0x1.b4b3737e983a7p-15"
+                    " -0x1.79da6acc26144p-17 -0x1.7899c021b4ab6p-20 -0x1.0d4bf549e8857p-23"
+                    " -0x1.0f505ae21c2bep-26 -0x1.67d1cf4586825p-29 -0x1.210d212755675p-32"
+                    " -0x1.75c2c83972f39p-36 -0x1.77a3c5790d261p-39 -0x1.02bf976aa21a7p-41"
+                    " -0x1.c2fa37b3cd52ep-45 -0x1.455963a28ea51p-48 -0x1.679356c8f6112p-51"
+                    " -0x1.c7843c8f02075p-53"
                 ),
                 st.hexes(
-                    "0x1.16ec52eaff465p-11 0x1.5e89439db8c82p-14 0x1.ec29bf3d9d7d9p-17"
-                    " 0x1.8588d0fd68e9dp-19 0x1.55abcd9bc8abep-22 0x1.a086aaeab3883p-26"
-                    " 0x1.6a8f982612393p-29 0x1.a4d53ec2b21a2p-32 0x1.1af2a86ae365bp-35"
-                    " 0x1.2a8002a009cf6p-39 0x1.f8b7a2ab20757p-43 0x1.2b61e0dd0c55cp-45"
-                    " 0x1.aefbd670526c6p-49 0x1.f7c96ae70981bp-53 0x1.d37b1faf27119p-56"
-                    " 0x1.0d3c2b0a3c943p-57"
+                    "0x1.4e629166814dfp-11 0x1.88515fcc448a4p-14 0x1.116642c838672p-16"
+                    " 0x1.ad873c352bac5p-19 0x1.74bb730b45ee2p-22 0x1.c0d22a9c6e976p-26"
+                    " 0x1.82c4f908ca2fbp-29 0x1.bd5207f604678p-32 0x1.28a1aff9b5808p-35"
+                    " 0x1.3631a5b0995abp-39 0x1.04a06db4555c4p-42 0x1.33ca2756af946p-45"
+                    " 0x1.b8ec2f4c37275p-49 0x1.00939cef07befp-52 0x1.dac0a3eb813d7p-56"
+                    " 0x1.0f1dbdecf4226p-57"
                 ),
                 st.hexes(
-                    "-0x1.a4a5507e6c04p-13 -0x1.dd701fd304ae9p-16 -0x1.2f7529a1c4245p-18"
-                    " -0x1.b441790bc64b5p-21 -0x1.5acc99ea0063ap-24 -0x1.60c2bd5959faep-28"
-                    " -0x1.052d0421b3ddbp-31 -0x1.064438ab7923ep-34 -0x1.31300af191f71p-38"
-                    " -0x1.ff84b5ee2614bp-43 -0x1.65e7f3f1e68c2p-46 -0x1.69c13879a23f8p-49"
-                    " -0x1.bc6219b83b317p-53 -0x1.9b1013dc0d51dp-57 -0x1.3bf8dbd579ed7p-60"
-                    " -0x1.40c9ca3e28fb3p-62"
+                    "-0x1.f3858bfe282d6p-13 -0x1.0cdc9bf6efe12p-15 -0x1.53378b728299fp-18"
+                    " -0x1.e3e709d1012b2p-21 -0x1.7c99543850e17p-24 -0x1.7e272f8ee80e9p-28"
+                    " -0x1.17f3be35fd707p-31 -0x1.16b8b45549436p-34 -0x1.413bee888d843p-38"
+                    " -0x1.0aa44b9fec951p-42 -0x1.72a280ffe02p-46 -0x1.74c734360fd3ap-49"
+                    " -0x1.c79305f0f7ecep-53 -0x1.a362dade32404p-57 -0x1.415117c69592bp-60"
+                    " -0x1.43403476d7b33p-62"
                 ),
                 st.hexes(
-                    "0x1.2775c4b52624cp-14 0x1.324d459970618p-17 0x1.63be1fe19c8f7p-20"
-                    " 0x1.d3ed688bce494p-23 0x1.459d13ccd1eaep-26 0x1.1a603231cbd5dp-30 0x1.68cdd913ade4p-34"
-                    " 0x1.3c8e3fb04bfb8p-37 0x1.32ff63900c03ep-41 0x1.a2bfa9cace76ep-46 0x1.ebaf49b389ep-50"
-                    " 0x1.ab01e99397bbcp-53 0x1.afeb0e9b55176p-57 0x1.42daf7a8afab3p-61"
-                    " 0x1.9fead1b45122dp-65 0x1.7e721fae414e8p-67"
+                    "0x1.3126b2a591be8p-14 0x1.5af0747f731f1p-17 0x1.8fe6c7d440addp-20"
+                    " 0x1.04f26b3cc6645p-22 0x1.67322c4c66086p-26 0x1.3360dbe355f44p-30"
+                    " 0x1.8474802ce7e76p-34 0x1.51c6ffeb05f0ap-37 0x1.4446072a1b6b9p-41"
+                    " 0x1.b5dcc90699b71p-46 0x1.fe77ce1924de6p-50 0x1.b8feddfa5b6d7p-53"
+                    " 0x1.bb9d26d65e81fp-57 0x1.49e3b3852b159p-61 0x1.a77d6b8f28b24p-65"
+                    " 0x1.819a8e472ca65p-67"
                 ),
             ),
         ),
         slopes=st.hexes(
-            "-0x1.edf61ap-1 -0x1.73a5b6p-1 -0x1.22acb6p-1 -0x1.d6a43ep-2 -0x1.692524p-2 -0x1.107c6ap-2"
-            " -0x1.b2ff7p-3 -0x1.68f6aap-3 -0x1.1ee25cp-3 -0x1.c1a88cp-4 -0x1.715914p-4 -0x1.393d54p-4"
-            " -0x1.fe04eep-5 -0x1.989514p-5 -0x1.54be48p-5 -0x1.32e39ap-5"
+            "-0x1.fc552ap-1 -0x1.79e05p-1 -0x1.26dbb6p-1 -0x1.dc77b4p-2 -0x1.6cc4ccp-2 -0x1.12a12cp-2"
+            " -0x1.b5c8dp-3 -0x1.6ae77ep-3 -0x1.201f2cp-3 -0x1.c33024p-4 -0x1.726222p-4 -0x1.39fc5p-4"
+            " -0x1.ff0278p-5 -0x1.9937f4p-5 -0x1.552f9ep-5 -0x1.33118cp-5"
         ),
     ),
 }
