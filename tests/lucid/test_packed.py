@@ -41,6 +41,7 @@ def test_padding_and_packing_and_back() -> None:
     assert rnn.invert_permutation([1, 2, 0]).tolist() == [2, 0, 1]
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
 def test_a_packed_batch_is_as_each_sequence_alone(kind: str) -> None:
     """Outputs, last states, and gradients; both ways and from states of one's own."""

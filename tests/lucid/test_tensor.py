@@ -188,6 +188,7 @@ def agree(
     same(found if native else Tensor(interpreted(found)), expected, ulp)
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("op", BINARY, ids=lambda op: op.__name__)
 @pytest.mark.parametrize("left", DTYPES)
 def test_binary(op: Callable[[Any, Any], Any], left: str) -> None:
@@ -420,6 +421,7 @@ def test_iteration_and_length() -> None:
 REDUCTIONS = ["sum", "mean", "var", "std", "max", "min"]
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("name", REDUCTIONS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_reductions(name: str, dtype: str) -> None:
@@ -467,6 +469,7 @@ MATMUL = [
 ]  # fmt: skip
 
 
+@pytest.mark.table
 @pytest.mark.parametrize(("left", "right"), MATMUL, ids=repr)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool", "float16"])
 def test_matmul(left: tuple[int, ...], right: tuple[int, ...], dtype: str) -> None:
