@@ -27,8 +27,8 @@ __all__ = [
     "nanstd", "nansum", "nanvar", "prod", "ptp",
     # pieces
     "array_split", "cat", "chunk", "column_stack", "concat", "concatenate", "dsplit", "dstack",
-    "hsplit", "hstack", "row_stack", "split", "stack", "tensor_split", "unbind", "unstack", "vsplit",
-    "vstack",
+    "hsplit", "hstack", "row_stack", "split", "split_with_sizes", "stack", "t", "tensor_split", "unbind",
+    "unstack", "vsplit", "vstack",
     # arrangements
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_shapes", "broadcast_tensors",
     "diag", "diagflat", "diagonal", "expand_dims", "flip", "fliplr", "flipud", "meshgrid", "moveaxis",
@@ -214,6 +214,8 @@ vsplit = _split(2, 0, "`split` along the first axis.")
 dsplit = _split(3, 2, "`split` along the third axis.")
 
 chunk = as_function(Tensor.chunk)
+split_with_sizes = as_function(Tensor.split_with_sizes)
+t = as_function(Tensor.t)
 unbind = as_function(Tensor.unbind)
 
 

@@ -20,8 +20,8 @@ from .promote import cast, joint_shape, number
 from .tensor import Tensor, apply
 
 __all__ = [
-    "argwhere", "bincount", "flatnonzero", "gather", "index_add", "index_copy", "index_fill", "index_reduce",
-    "index_select",
+    "argwhere", "bincount", "flatnonzero", "gather", "index_add", "index_copy", "index_fill", "index_put",
+    "index_reduce", "index_select",
     "masked_fill", "masked_select", "nonzero", "put_along_axis", "scatter", "scatter_add", "scatter_reduce",
     "take", "take_along_axis",
 ]  # fmt: skip
@@ -30,6 +30,7 @@ gather = as_function(Tensor.gather)
 index_add = as_function(Tensor.index_add)
 index_copy = as_function(Tensor.index_copy)
 index_fill = as_function(Tensor.index_fill)
+index_put = as_function(Tensor.index_put)
 index_reduce = as_function(Tensor.index_reduce)
 index_select = as_function(Tensor.index_select)
 masked_fill = as_function(Tensor.masked_fill)

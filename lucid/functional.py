@@ -28,11 +28,11 @@ __all__ = [
     "rsqrt", "signbit", "sinc", "softplus", "square", "trunc",
     # of two
     "add", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "div",
-    "divide", "dot", "eq", "equal", "fill", "float_power", "floor_divide", "fmax", "fmin", "ge", "greater",
-    "greater_equal", "gt", "heaviside", "hypot", "le", "left_shift", "less", "less_equal", "logaddexp",
-    "logaddexp2", "logical_and", "logical_or", "logical_xor", "lt", "matmul", "maximum", "minimum", "mm",
-    "mod", "mul", "multiply", "ne", "nextafter", "not_equal", "outer", "pow", "power", "remainder",
-    "right_shift", "rsub", "sub", "subtract", "true_divide", "xlogy",
+    "divide", "dot", "eq", "equal", "fill", "float_power", "floor_divide", "fmax", "fmin", "ge", "ger",
+    "greater", "greater_equal", "gt", "heaviside", "hypot", "le", "left_shift", "less", "less_equal",
+    "logaddexp", "logaddexp2", "logical_and", "logical_or", "logical_xor", "lt", "matmul", "maximum",
+    "minimum", "mm", "mod", "mul", "multiply", "ne", "nextafter", "not_equal", "outer", "pow", "power",
+    "remainder", "right_shift", "rsub", "sub", "subtract", "true_divide", "xlogy",
     # choices
     "clamp", "clamp_max", "clamp_min", "clip", "lerp", "where",
     # shapes
@@ -103,7 +103,7 @@ minimum = binary(ew.minimum, "The lesser of two; NaN wins. At a tie each gets ha
 multiply = mul = binary(ew.mul, "a * b.")
 nextafter = binary(composed.nextafter, "The number next to a on the way to b; its gradient is 0.")
 not_equal = ne = binary(ew.ne, "a != b, for each element.")
-outer = binary(shapes.outer, "a[i] * b[j] for all elements.")
+outer = ger = binary(shapes.outer, "a[i] * b[j] for all elements.")
 power = pow = binary(ew.power, "a ** b.")
 remainder = mod = binary(ew.mod, "a % b, with the sign of b.")
 right_shift = bitwise_right_shift = binary(ew.shr, "a >> b.")

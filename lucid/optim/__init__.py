@@ -13,14 +13,16 @@ from .sgd import SGD
 if TYPE_CHECKING:
     from . import lr_scheduler
     from .adaptive import Adadelta, Adagrad, Adamax, NAdam, RAdam, RMSprop
+    from .factored import Adafactor, Muon
     from .lbfgs import LBFGS
     from .signs import ASGD, Rprop
 
 __all__ = [
-    "ASGD", "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam",
-    "RMSprop", "Rprop", "lr_scheduler",
+    "ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam",
+    "Optimizer", "RAdam", "RMSprop", "Rprop", "lr_scheduler",
 ]  # fmt: skip
 _HOMES = {**dict.fromkeys(__all__, "adaptive"), "LBFGS": "lbfgs", "ASGD": "signs", "Rprop": "signs"}
+_HOMES |= {"Adafactor": "factored", "Muon": "factored"}
 
 
 @bounded

@@ -256,6 +256,23 @@ def changed(t: Any) -> Any:
 
 add("distributions transforms", changed)
 
+# --- optimisers of matrices ------------------------------------------------------------------------
+
+
+def factored(t: Any, **options: Any) -> Any:
+    w, b = t.nn.Parameter(t.tensor(numbers(1, 2, 4, 3))), t.nn.Parameter(t.tensor(numbers(2, 3)))
+    opt = t.optim.Adafactor([w, b], **options)
+    for _ in range(5):
+        opt.zero_grad()
+        ((w * b + 1) ** 4).sum().backward()
+        opt.step()
+    return [w.detach(), b.detach()]
+
+
+add("optim Adafactor", factored)
+add("optim Adafactor 1", partial(factored, lr=0.3, weight_decay=0.1, d=1.5))
+add("optim Adafactor 2", partial(factored, eps=(1e-3, 0.01), beta2_decay=-0.5, maximize=True))
+
 # --- hooks of leaves and of state ------------------------------------------------------------------
 
 
