@@ -21,7 +21,10 @@ from .table_log import SIXTEENTHS
 class _Root:
     """What a format needs."""
 
-    roots: tuple[float, ...]  # d**(-1/3), and what rounding it lost
+    d: tuple[float, ...]
+    roots: tuple[
+        float, ...
+    ]  # d**(-1/3), and what rounding it lost; nothing but for 2**-62, as d is so chosen
     roots_rest: tuple[float, ...]
     thirds: tuple[float, ...]  # 2**((o - bias) / 3) for o = 0, 1 and -1: the exponent's bits are k + bias
     thirds_rest: tuple[float, ...]
@@ -35,6 +38,7 @@ class _Root:
 # of the root 2**-30.7 and 2**-57.8
 _ROOT = {
     f32: _Root(
+        d=SIXTEENTHS,
         roots=st.hexes(
             "0x1p+0 0x1.059124p+0 0x1.0ba6eep+0 0x1.0eea9cp+0 0x1.15f4d4p+0 0x1.19c3b4p+0 0x1.1dca4cp+0"
             " 0x1.220e6ep+0 0x1.2696d8p+0 0x1.2b6b5ep+0 0x1.2df4fep+0 0x1.334d6ep+0 0x1.361f36p+0"
@@ -50,18 +54,19 @@ _ROOT = {
         root=st.hexes("0x1.555556p-2 -0x1.c71e7ap-4 0x1.f9b954p-5 -0x1.3faedep-5"),
     ),
     f64: _Root(
+        d=st.hexes(
+            "0x1p+0 0x1.dffffffffe798p-1 0x1.bfffffffff137p-1 0x1.affffffffbdcp-1 0x1.8fffffffffab2p-1"
+            " 0x1.7fffffffff50fp-1 0x1.6ffffffffffd9p-1 0x1.5fffffffff4edp-1 0x1.4fffffffff673p-1"
+            " 0x1.3fffffffff687p-1 0x1.37ffffffff5c8p-1 0x1.27fffffffd971p-1 0x1.1fffffffffb37p-1"
+            " 0x1.17ffffffffab2p-1 0x1.0ffffffffe191p-1 0x1.fffffffffbab9p-2"
+        ),
         roots=st.hexes(
-            "0x1p+0 0x1.059123d3a9848p+0 0x1.0ba6ee5f9aad4p+0 0x1.0eea9c37e497ep+0 0x1.15f4d44462724p+0"
-            " 0x1.19c3b38e975a8p+0 0x1.1dca4b237a4f7p+0 0x1.220e6dd67518p+0 0x1.2696d789511e2p+0"
-            " 0x1.2b6b5edf6b54ap+0 0x1.2df4fd4cff7c3p+0 0x1.334d6e9055a5fp+0 0x1.361f35ca116ffp+0"
-            " 0x1.390c3a602dc6p+0 0x1.3c1656500d20ap+0 0x1.428a2f98d728bp+0"
+            "0x1p+0 0x1.059123d3a9cb7p+0 0x1.0ba6ee5f9adc6p+0 0x1.0eea9c37e5757p+0 0x1.15f4d4446285fp+0"
+            " 0x1.19c3b38e97855p+0 0x1.1dca4b237a501p+0 0x1.220e6dd67548bp+0 0x1.2696d789514adp+0"
+            " 0x1.2b6b5edf6b83ep+0 0x1.2df4fd4cffb0fp+0 0x1.334d6e90567b7p+0 0x1.361f35ca118b7p+0"
+            " 0x1.390c3a602de5ap+0 0x1.3c1656500ddd4p+0 0x1.428a2f98d8117p+0"
         ),
-        roots_rest=st.hexes(
-            "0 0x1.70e4a1da627b9p-56 0x1.dcc718f7857e5p-55 -0x1.4e29bbbb8ca06p-54 0x1.c8a63e1b9ed52p-54"
-            " -0x1.6b70b4d3bd257p-56 -0x1.8862ffaafa639p-56 0x1.30b0a26a8bb5cp-54 0x1.c878d82dd7aep-54"
-            " -0x1.623da69e513d4p-54 0x1.1a59578fd6c19p-56 0x1.d13a2e44e03dcp-58 0x1.34f1f2588cb24p-54"
-            " -0x1.808fba9c55ce2p-56 0x1.05e638bb98078p-56 -0x1.ddc22548ea41ep-56"
-        ),
+        roots_rest=(),
         thirds=_Root.by_thirds(*st.hexes("0x1p-341 0x1.428a2f98d728bp-341 0x1.965fea53d6e3dp-342")),
         thirds_rest=_Root.by_thirds(*st.hexes("0 -0x1.ddc22548ea41ep-397 -0x1.f53e999952f09p-396")),
         root=st.hexes(
@@ -86,11 +91,12 @@ def _root(b: Builder, x: Operand) -> Value:
     k = st.as_float(b, b.op("or", exponent, placed), form)
     shifted = b.op("fma", b.op("sub", k, shifter), b.imm(1 / 3, x), shifter)
     thirds = st.as_bits(b, b.op("fma", b.op("sub", shifted, shifter), b.imm(-3.0, x), k), form)
-    r = b.op("fma", m, st.element(b, number, SIXTEENTHS), b.imm(-1.0, x))
+    r = b.op("fma", m, st.element(b, number, p.d), b.imm(-1.0, x))
     first, second = st.element(b, number, p.roots), st.element(b, thirds, p.thirds)
     total, rest = st.product(b, first, second)
     rest = b.op("fma", first, st.element(b, thirds, p.thirds_rest), rest)
-    rest = b.op("fma", st.element(b, number, p.roots_rest), second, rest)
+    if p.roots_rest:
+        rest = b.op("fma", st.element(b, number, p.roots_rest), second, rest)
     root = b.op("add", total, b.op("fma", b.op("mul", total, r), st.horner(b, r, p.root), rest))
     places = st.as_bits(b, shifted, form)
     up = b.op("shl", places, b.imm(form.fraction, places))
