@@ -48,7 +48,7 @@ def in_place(build: Callable[..., Node], sign: str) -> Callable[[T, Any], T]:
     def operator(self: Any, other: Any) -> Any:
         try:
             made = self._infix(build, self, other, sign)
-            if getattr(self, "_view", None) is not None:
+            if self._view is not None:
                 operated(self)
             return self._become(made)
         except BaseException as error:

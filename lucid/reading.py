@@ -179,8 +179,8 @@ class Reading:
         return (self[k] for k in range(self.shape[0]))
 
     def __repr__(self) -> str:
-        """The value, the dtype if that is not float32 (bools speak for themselves), whether it is a leaf
-        that requires grad, and its gradient."""
+        """The value, the dtype if that is not float32 (bools speak for themselves), the shape if there are no
+        elements, whether it is a leaf that requires grad, and its gradient."""
         if self._trace is not None or MODE.get().trace is not None:
             return f"Tensor(<{self._node.type}, traced>)"
         parts = [self._text()]
@@ -188,6 +188,8 @@ class Reading:
             self._node.type.dtype is not b1 or not self.size
         ):
             parts.append(f"dtype={self.dtype}")
+        if not self.size and self.shape != (0,):  # which brackets alone do not tell
+            parts.append(f"shape={self.shape}")
         if self._requires_grad and self.is_leaf:
             parts.append("requires_grad=True")
         parts.append(f"grad={'None' if self._grad is None else self._grad._text()}")

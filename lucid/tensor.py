@@ -190,7 +190,7 @@ class Tensor(
     _grad: Tensor | None
     _requires_grad: bool
     _trace: Trace | None  # the trace that made this tensor; None: made outside of any
-    _view: View | None  # of which tensor this is a view; there is none where it was never one
+    _view: View | None  # of which tensor this is a view
 
     def __init__(
         self, data: object, requires_grad: Any = False, dtype: object = None, *, device: object = None
@@ -209,6 +209,7 @@ class Tensor(
         finally:
             LOC.reset(token)
         self._node, self._grad, self._requires_grad, self._trace = node, None, False, trace
+        self._view = None
         if requires_grad:
             if not isinstance(requires_grad, bool | np.bool_):
                 kind = type(requires_grad).__name__
@@ -235,6 +236,7 @@ class Tensor(
         """A tensor for `node`, as it is."""
         self = _new(Tensor)
         self._node, self._grad, self._requires_grad, self._trace = node, None, requires_grad, trace
+        self._view = None
         if trace is None and node.data is None:
             UNREAD.add(self)
         return self
@@ -481,7 +483,7 @@ class Tensor(
             )
         else:
             self._assign(new._node)
-        if not shaped and getattr(self, "_view", None) is not None:
+        if not shaped and self._view is not None:
             written(self)
         return self
 

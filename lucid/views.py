@@ -43,7 +43,7 @@ class View(NamedTuple):
 
 def viewed(view: Tensor, source: Tensor) -> None:
     """`view` was taken from `source`, or from what that is a view of."""
-    above = getattr(source, "_view", None)
+    above = source._view
     whole = None if above is None else above.whole()
     view._view = View(ref(source if whole is None else whole), None)
 
@@ -61,7 +61,7 @@ def data_of(owner: Tensor) -> Tensor:
     return made
 
 
-def is_data_of(value: object, owner: Tensor) -> bool:
+def is_data_of(value: Any, owner: Tensor) -> bool:
     """Whether `owner` has this value already, as it was written through `owner.data`."""
     view = getattr(value, "_view", None)
     return view is not None and view.whole() is owner and view.seen is owner._standing()

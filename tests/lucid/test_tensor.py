@@ -506,6 +506,8 @@ def test_conversions() -> None:
     assert f"{Tensor(1.23456):.2f}" == "1.23"
     assert str(Tensor([1.0, 2.0])) == f"{Tensor([1.0, 2.0])}" == "Tensor([1., 2.], grad=None)"
     assert repr(Tensor(True)) == "Tensor(True, grad=None)"
+    assert repr(Tensor([])) == "Tensor([], grad=None)"
+    assert repr(lucid.zeros(0, 3, dtype="int64")) == "Tensor([], dtype=int64, shape=(0, 3), grad=None)"
     for bad in (lambda: bool(Tensor([1, 2])), lambda: Tensor([1.0, 2.0]).item()):
         with pytest.raises(ValueError, match=r"test_tensor.py:\d+: "):
             bad()
