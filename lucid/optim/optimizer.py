@@ -24,6 +24,7 @@ from ..reuse import made, usable
 from ..tape import is_traced
 from ..tensor import Tensor, node_of, settle
 from ..unread import PENDING
+from ..views import alone
 
 # Tensors, or dicts of "params" and of hyperparameters of theirs.
 Params = Iterable[Tensor] | Iterable[Mapping[str, Any]]
@@ -357,7 +358,7 @@ class Optimizer:
         """A count for each parameter. As long as counts are equal they share a node, and what
         is computed from them is computed once."""
         number = Tensor(np.array(start, np.float64))
-        return [number.detach() for _ in self.params]
+        return [alone(number.detach()) for _ in self.params]
 
     # --- state -----------------------------------------------------------------------------------
 
@@ -369,7 +370,7 @@ class Optimizer:
         """Under "state" a list of tensors for each kind of state, and what a user's optimiser keeps of single
         parameters under the numbers of these; under "param_groups" the hyperparameters of each group, with
         the numbers of its parameters under "params"."""
-        state: dict[Any, Any] = {name: [t.detach() for t in ts] for name, ts in self._kinds().items()}
+        state: dict[Any, Any] = {name: [alone(t.detach()) for t in ts] for name, ts in self._kinds().items()}
         for k, p in enumerate(self.params):
             if p in self.state:
                 state[k] = {name: _kept(value) for name, value in self.state[p].items()}
@@ -434,7 +435,7 @@ def _node(tensor: Tensor) -> Node:
 
 
 def _kept(value: Any) -> Any:
-    return value.detach() if isinstance(value, Tensor) else value
+    return alone(value.detach()) if isinstance(value, Tensor) else value
 
 
 def _shape(group: Any) -> tuple[list[str], int]:
