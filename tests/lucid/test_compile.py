@@ -176,7 +176,7 @@ def test_one_compile_for_a_hundred_batch_sizes() -> None:
             assert {c.key for c in made(f).codes} == codes
 
 
-def test_the_passes_run_once_for_all_batch_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_passes_run_once_for_all_batch_sizes(monkeypatch: pytest.MonkeyPatch, afresh: None) -> None:
     """A training step, first with a batch as large as the layers are wide."""
     from lucid.compiler import pipeline
 

@@ -21,7 +21,7 @@ X = np.ones((4, 3), "f")
 
 
 def program(categories: str, code: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LUCID_LOG": categories}
+    environment = {**os.environ, "LUCID_LOG": categories, "LUCID_CACHE": "0"}  # passes run
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment
     )
