@@ -76,6 +76,7 @@ class Names(Alike, Borrowed, Conversions, InPlace):
             raise no_attribute(type(self), f"a {type(self).__name__}", name)
 
     if TYPE_CHECKING:
+        _view: object
 
         @staticmethod
         def _apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor: ...
@@ -235,7 +236,9 @@ class Names(Alike, Borrowed, Conversions, InPlace):
         return self._moved(device_named("cuda"))
 
     def contiguous(self) -> Tensor:
-        """The tensor itself: how values lie in memory is the compiler's business."""
+        """The tensor itself, of a view a copy: how values lie in memory is the compiler's business."""
+        if self._view is not None:
+            return alone(self.reshape(self.shape))
         return self  # type: ignore[return-value]
 
     def view(self, *shape: Any) -> Tensor:
