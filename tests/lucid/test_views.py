@@ -105,7 +105,8 @@ def test_copies_are_nobodys_views() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for copy in (
-            x[0].clone(), x.T.contiguous(), x.flatten(), x.tile((2, 1)), lucid.stack([x]), lucid.tensor(x), x[[0, 1]],
+            x[0].clone(), x.T.contiguous(), x.flatten(), x.tile((2, 1)), lucid.stack([x]), lucid.tensor(x),
+            x[[0, 1]],
             x.reshape(12, copy=True), x.sum(0, keepdims=True), x.repeat(2), lucid.zeros(3).reshape(3, 1),
         ):  # fmt: skip
             copy[0] = 1
