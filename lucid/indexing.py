@@ -6,7 +6,6 @@ result; nothing of that is kept then. Negative indices count from the end.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
@@ -97,18 +96,6 @@ def _updated(x: Node, value: Any, *arrays: Node, key: Any, how: str) -> Node:
     return updates.update(x, value, *arrays, key=key, how=how)
 
 
-def _of_numbers(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The same of tensors of 0 dimensions, too: PyTorch's slices of a number are those of a vector of one."""
-
-    @functools.wraps(method)
-    def called(self: Any, *args: Any, **options: Any) -> Tensor:
-        if self.ndim:
-            return method(self, *args, **options)
-        return method(self.reshape(1), *args, **options).reshape(())
-
-    return called
-
-
 @bounds
 class Indexed:
     """Elements of a tensor by NumPy's rules, and PyTorch's methods."""
@@ -183,10 +170,10 @@ class Indexed:
         _no_longer("gather", found, self.shape, k)
         return self._apply(_gathered, self, found, axis=k, sure=sure)
 
-    @_of_numbers
     def index_select(self, dim: int, index: Any) -> Tensor:
         """The slices along `dim` that `index`, of one dimension, names."""
-        return self.take(_one_dimension("index_select", index), dim)
+        places = _one_dimension("index_select", index)
+        return self.take(places, dim) if self.ndim else self.reshape(1).take(places, dim).reshape(())
 
     def scatter(self, dim: int, index: Any, src: Any, *, reduce: str | None = None) -> Tensor:
         """A new tensor with the elements of `src` (a number: that) where `gather` reads; the last of several
@@ -210,7 +197,6 @@ class Indexed:
 
         return self._gathered("scatter_reduce", src, reduce, include_self, scattered)
 
-    @_of_numbers
     def index_reduce(
         self, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True
     ) -> Tensor:
@@ -218,7 +204,7 @@ class Indexed:
         where something comes do not count. ValueError for another `reduce`."""
 
         def scattered(x: Any, values: Any, how: str) -> Tensor:
-            return x._at_slices("index_reduce", dim, index)._changed(values, how)  # type: ignore[no-any-return]
+            return x._at_slices("index_reduce", dim, index, values, how)  # type: ignore[no-any-return]
 
         return self._gathered("index_reduce", source, reduce, include_self, scattered)
 
@@ -244,21 +230,18 @@ class Indexed:
         count = many + 1 if include_self else many.clip(1)
         return made // count if made.dtype.kind in "iu" else made / count.astype(made.dtype)
 
-    @_of_numbers
     def index_add(self, dim: int, index: Any, source: Any, alpha: Any = 1) -> Tensor:
         """A new tensor: `alpha` times slice k of `source` is added to the slice along `dim` that `index`
         names, for each k."""
-        return self._at_slices("index_add", dim, index).add(self._apply(ew.mul, source, alpha))
+        return self._at_slices("index_add", dim, index, self._apply(ew.mul, source, alpha), "add")
 
-    @_of_numbers
     def index_copy(self, dim: int, index: Any, source: Any) -> Tensor:
         """A new tensor with slice k of `source` in the place that `index` names; the last of several wins."""
-        return self._at_slices("index_copy", dim, index).set(source)
+        return self._at_slices("index_copy", dim, index, source, "set")
 
-    @_of_numbers
     def index_fill(self, dim: int, index: Any, value: Any) -> Tensor:
         """A new tensor with `value` in the slices along `dim` that `index` names."""
-        return self._at_slices("index_fill", dim, index).set(value)
+        return self._at_slices("index_fill", dim, index, value, "set")
 
     def masked_select(self, mask: Any) -> Tensor:
         """The elements where `mask` is true, in a row; both broadcast. Outside of compiled functions."""
@@ -283,9 +266,12 @@ class Indexed:
             _no_longer(name, found, np.shape(src))
         return self._apply(_put_along, self, src, found, axis=k, sure=sure, how=how)
 
-    def _at_slices(self, name: str, dim: int, index: Any) -> Place:
-        k = shapes.normal_axis(dim, self.ndim)
-        return self.at[(slice(None),) * k + (_one_dimension(name, index),)]
+    def _at_slices(self, name: str, dim: int, index: Any, value: Any, how: str) -> Tensor:
+        """With `value` in slices along `dim`; those of a number are those of a vector of one, as PyTorch's."""
+        x: Any = self if self.ndim else self.reshape(1)
+        k = shapes.normal_axis(dim, x.ndim)
+        made = _changed(x, (slice(None),) * k + (_one_dimension(name, index),), value, how)
+        return made if self.ndim else made.reshape(())
 
 
 _parsed = public(subscripts.parse)
