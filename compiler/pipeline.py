@@ -148,7 +148,7 @@ class Store:
     put: Callable[[str, str], None]
 
 
-_KERNELS: dict[tuple[str, str], tuple[Schedule, Code]] = {}
+_KERNELS: dict[tuple[object, ...], tuple[Schedule, Code]] = {}  # by text, target, and ops of users' own
 # The templates for graphs of one structure, the latest first; the structure that was not used for longest
 # goes first.
 _TEMPLATES: OrderedDict[object, list[_Made]] = OrderedDict()
@@ -323,15 +323,16 @@ def compile_kernel(kernel: Kernel, target: Target) -> tuple[Schedule, Code]:
     """Schedule one kernel; done once per text and target in a process. Its code is lowered and
     emitted when somebody asks for it: not if machine code for the same text is at hand."""
     text = print_kernel(kernel, locs=False)
-    key = (text, target.key)
+    users = [op for op in ops.REGISTRY.values() if id(op) not in shelf.OWN and f"{op.name}(" in text]
+    key = (text, target.key, *users)
     found = _KERNELS.get(key)
     if found is None:
         plan = gpu_schedule(kernel) if target.is_gpu else schedule(kernel, target.vector_bytes)
         finish = bool(parted(kernel) or kernel.final)
-
-        code = Code(
-            f"{LOWERING}\n{target.key}\n{text}", kernel.name, lambda: llvm_text(kernel, plan, target), finish
-        )
+        emitted = partial(llvm_text, kernel, plan, target)
+        source = emitted() if users else emitted  # the text does not tell what a user's op is lowered to
+        key_text = source if isinstance(source, str) else text
+        code = Code(f"{LOWERING}\n{target.key}\n{key_text}", kernel.name, source, finish)
         found = _KERNELS[key] = (plan, code)
     return found
 

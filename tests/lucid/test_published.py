@@ -11,10 +11,14 @@ import pytest
 import lucid
 from lucid import Tensor, methods, published
 from lucid.compiler import ops
+from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Node
 from lucid.compiler.ir.loop import Builder, Operand
 from lucid.compiler.ir.types import DType
 from lucid.compiler.ops.elementwise import element
+from lucid.compiler.pipeline import compile_kernel
+from lucid.compiler.text.kernel_parse import parse_kernel
+from lucid.runtime.host import host
 from tests.compiler import strategies
 from tests.stubs import FOLDER, texts
 
@@ -78,3 +82,18 @@ def test_type_checkers_are_told_what_the_records_name() -> None:
     """`python -m tests.stubs` writes it."""
     for name, text in texts().items():
         assert (FOLDER / name).read_text() == text
+
+
+def test_code_of_a_users_op_is_known_by_what_it_is_lowered_to(
+    softsign: ops.Op, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text of a kernel names the op alone: code on disk would be that of an earlier record."""
+    kernel = parse_kernel("kernel k(x: f32[n]) -> (o: f32[n])\nfor i in n\n  o[i] = softsign(x[i])")
+    _, first = compile_kernel(kernel, host())
+    changed = replace(softsign, lower=lambda b, args, dtype: args[0])
+    monkeypatch.setitem(ops.REGISTRY, "softsign", changed)
+    _, second = compile_kernel(kernel, host())
+    assert first.key != second.key
+    assert "fdiv" in str(first.source) and "fdiv" not in str(second.source)
+    monkeypatch.setitem(ops.REGISTRY, "softsign", softsign)
+    assert compile_kernel(kernel, host())[1] is first
