@@ -267,7 +267,7 @@ class Indexed:
         return self._apply(_put_along, self, src, found, axis=k, sure=sure, how=how)
 
     def _at_slices(self, name: str, dim: int, index: Any, value: Any, how: str) -> Tensor:
-        """With `value` in slices along `dim`; those of a number are those of a vector of one, as PyTorch's."""
+        """With `value` in slices along `dim`; of a number, those of a vector of one, as in PyTorch."""
         x: Any = self if self.ndim else self.reshape(1)
         k = shapes.normal_axis(dim, x.ndim)
         made = _changed(x, (slice(None),) * k + (_one_dimension(name, index),), value, how)
