@@ -168,8 +168,7 @@ FAULTS = (
     ),
     Planted(
         "all numbers of a template are the first", "templates", "compiler/passes/template.py",
-        'scalar_bytes(scalars[number].attrs["value"], dtype)',
-        'scalar_bytes(scalars[0].attrs["value"], dtype)',
+        "scalar_bytes(scalars[number], dtype)", "scalar_bytes(scalars[0], dtype)",
     ),
     Planted(
         "a size in a plan is evaluated without its offset", "templates", "compiler/ir/size.py",

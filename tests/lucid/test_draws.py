@@ -98,7 +98,9 @@ def test_bits_that_differ_are_a_fault(kind: str, monkeypatch: pytest.MonkeyPatch
     if kind == "threads":
         right = form.shared.native
         monkeypatch.setattr(
-            form.shared, "native", lambda a, out, n: [r + (n or 1) * 1e-7 for r in right(a, out, n)]
+            form.shared,
+            "native",
+            lambda a, out, n, *rest: [r + (n or 1) * 1e-7 for r in right(a, out, n, *rest)],
         )
     else:
         monkeypatch.setattr(family, "compiled", lambda *a: tuple(-t for t in lucid.compile(family.f)(*a)))
