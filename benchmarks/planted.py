@@ -234,7 +234,7 @@ FAULTS = (
     # --- native code and the runtime
     Planted(
         "code for one CPU serves another one", "caches", "compiler/pipeline.py",
-        "    key = (text, target.key)\n", '    key = (text, "")\n',
+        "    key = (text, target.key, *users)\n", '    key = (text, "", *users)\n',
     ),
     Planted(
         "a thread's range ends one block early", "pool", "runtime/region.py",
