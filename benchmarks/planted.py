@@ -318,7 +318,7 @@ TESTED = (
     ),
     Planted(
         "the low part of ln 2 is lost in exp", "elements", "compiler/ops/table_exp.py",
-        'r = b.op("fma", k, b.imm(-st.F32.ln2_rest, x), r)\n    return Power', "return Power",
+        'r = b.op("fma", k, b.imm(-st.form_of(x).ln2_rest, x), r)\n    return Power', "return Power",
         by="tests/compiler/test_transcendental.py",
     ),
     Planted(
