@@ -100,3 +100,10 @@ def written(view: Tensor) -> None:
         return
     no_grad(whole._become)(view.detach())
     view._view = View(found.whole, whole._standing())
+
+
+def replaced(x: Any, made: Tensor, inplace: bool) -> Tensor:
+    """What a function gives that makes `made` of `x`: with PyTorch's `inplace` x itself, changed. An array
+    stays as it is."""
+    changed: Tensor = x._become(made) if inplace and hasattr(x, "_become") and made is not x else made
+    return changed

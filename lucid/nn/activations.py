@@ -1,5 +1,5 @@
 """Activations beside the common ones of `functional.py`, under PyTorch's names and with its formulas.
-`inplace` is PyTorch's, and changes nothing: what is given keeps its value."""
+`inplace` changes the tensor that is given, for all who hold it, as methods that end in `_` do."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ..errors import here, public
 from ..promote import cast, filled, float_dtype, joint
 from ..tape import is_traced
 from ..tensor import Tensor, apply
+from ..views import replaced
 from . import functional as F
 from .formulas import in_wide, softmax
 
@@ -71,13 +72,13 @@ def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool 
     low, high = _number("hardtanh", "min_val", min_val), _number("hardtanh", "max_val", max_val)
     if not low <= high:
         raise ValueError(f"hardtanh: min_val must not be above max_val, not {min_val}, {max_val}")
-    return apply(_hardtanh, asarray(x), low=low, high=high)
+    return replaced(x, apply(_hardtanh, asarray(x), low=low, high=high), inplace)
 
 
 @public
 def relu6(x: Any, inplace: bool = False) -> Tensor:
     """x between 0 and 6, else the nearer of these."""
-    return hardtanh(x, 0.0, 6.0)
+    return replaced(x, hardtanh(x, 0.0, 6.0), inplace)
 
 
 @_of_floats
@@ -88,7 +89,8 @@ def _leaky_relu(x: Node, *, slope: float) -> Node:
 @public
 def leaky_relu(x: Any, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope x."""
-    return apply(_leaky_relu, asarray(x), slope=_number("leaky_relu", "negative_slope", negative_slope))
+    slope = _number("leaky_relu", "negative_slope", negative_slope)
+    return replaced(x, apply(_leaky_relu, asarray(x), slope=slope), inplace)
 
 
 def _prelu(x: Node, weight: Node) -> Node:
@@ -117,7 +119,7 @@ def _threshold(x: Node, *, limit: float, value: float) -> Node:
 def threshold(x: Any, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else `value`."""
     limit, other = _number("threshold", "threshold", threshold), _number("threshold", "value", value)
-    return apply(_threshold, asarray(x), limit=limit, value=other)
+    return replaced(x, apply(_threshold, asarray(x), limit=limit, value=other), inplace)
 
 
 @_of_floats
@@ -131,7 +133,7 @@ def _hardsigmoid(x: Node) -> Node:
 @public
 def hardsigmoid(x: Any, inplace: bool = False) -> Tensor:
     """0 up to -3, 1 from 3 on, (x + 3) / 6 between."""
-    return apply(_hardsigmoid, asarray(x))
+    return replaced(x, apply(_hardsigmoid, asarray(x)), inplace)
 
 
 @_of_floats
@@ -144,7 +146,7 @@ def _hardswish(x: Node) -> Node:
 @public
 def hardswish(x: Any, inplace: bool = False) -> Tensor:
     """x hardsigmoid(x): Howard and others, arXiv:1905.02244."""
-    return apply(_hardswish, asarray(x))
+    return replaced(x, apply(_hardswish, asarray(x)), inplace)
 
 
 @_of_floats
@@ -192,7 +194,7 @@ def celu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     number = _number("celu", "alpha", alpha)
     if number == 0:
         raise ValueError("celu: alpha must not be 0")
-    return apply(_celu, asarray(x), alpha=number, scale=1, fall=number)
+    return replaced(x, apply(_celu, asarray(x), alpha=number, scale=1, fall=number), inplace)
 
 
 @public
@@ -200,7 +202,7 @@ def selu(x: Any, inplace: bool = False) -> Tensor:
     """s alpha (exp(x) - 1) where x <= 0, else s x, with s = 1.0507... and alpha = 1.6732...: Klambauer and
     others, arXiv:1706.02515."""
     alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-    return apply(_celu, asarray(x), alpha=alpha, scale=scale, fall=1)
+    return replaced(x, apply(_celu, asarray(x), alpha=alpha, scale=scale, fall=1), inplace)
 
 
 @_of_floats

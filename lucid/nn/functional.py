@@ -1,5 +1,5 @@
-"""Activations, layers and losses as functions. Losses follow docs of the classes in `lucid.nn`. `inplace` is
-PyTorch's, and changes nothing: what is given keeps its value."""
+"""Activations, layers and losses as functions. Losses follow docs of the classes in `lucid.nn`. `inplace`
+changes the tensor that is given, for all who hold it, as methods that end in `_` do."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from ..random import rand
 from ..sequences import searchsorted
 from ..tape import is_traced
 from ..tensor import Tensor, apply
+from ..views import replaced
 from . import classes, formulas, spatial
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def __dir__() -> list[str]:
 @public
 def relu(x: Any, inplace: bool = False) -> Tensor:
     """max(x, 0); its gradient at 0 is 0."""
-    return apply(formulas.relu, asarray(x))
+    return replaced(x, apply(formulas.relu, asarray(x)), inplace)
 
 
 @public
@@ -116,19 +117,20 @@ def gelu(x: Any, approximate: str = "none") -> Tensor:
 @public
 def silu(x: Any, inplace: bool = False) -> Tensor:
     """x sigmoid(x)."""
-    return apply(formulas.silu, asarray(x))
+    return replaced(x, apply(formulas.silu, asarray(x)), inplace)
 
 
 @public
 def mish(x: Any, inplace: bool = False) -> Tensor:
     """x tanh(softplus(x))."""
-    return apply(formulas.mish, asarray(x))
+    return replaced(x, apply(formulas.mish, asarray(x)), inplace)
 
 
 @public
 def elu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """alpha (exp(x) - 1) where x <= 0, else x."""
-    return apply(formulas.elu, asarray(x), alpha=checked_number("elu", "alpha", alpha, zero=True))
+    found = apply(formulas.elu, asarray(x), alpha=checked_number("elu", "alpha", alpha, zero=True))
+    return replaced(x, found, inplace)
 
 
 def checked_approximation(name: str, approximate: str) -> str:
@@ -142,7 +144,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, inplace: bool = False
     """Each element 0 with probability `p`, else divided by 1 - p; x itself unless `training`. In a compiled
     function each call draws anew. ValueError for a `p` outside of [0, 1]."""
     given: Tensor = asarray(x)
-    return dropped("dropout", given, given.shape, p, training)
+    return replaced(x, dropped("dropout", given, given.shape, p, training), inplace)
 
 
 def dropped(name: str, x: Tensor, drawn: tuple[int, ...], p: float, training: bool) -> Tensor:

@@ -179,22 +179,22 @@ class Identity(Module):
 
 
 class Drops(Module):
-    """What drops with probability `p` while `training`, by `functional`'s `function`. `inplace` is PyTorch's,
-    and changes nothing: what is given keeps its value."""
+    """What drops with probability `p` while `training`, by `functional`'s `function`; `inplace` changes what
+    is given."""
 
     function: ClassVar[str]
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         F.dropout(0.0, p)  # ValueError for what is no probability
-        self.p = p
+        self.p, self.inplace = p, inplace
 
     def forward(self, x: Any) -> Tensor:
-        found: Tensor = getattr(F, self.function)(x, self.p, self.training)
+        found: Tensor = getattr(F, self.function)(x, self.p, self.training, self.inplace)
         return found
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}, inplace={self.inplace}"
 
 
 class Dropout(Drops):
@@ -218,14 +218,17 @@ class Flatten(Module):
 
 
 class ReLU(Module):
-    """max(x, 0). `inplace` is PyTorch's, and changes nothing: what is given keeps its value."""
+    """max(x, 0); `inplace` changes what is given."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
 
     def forward(self, x: Any) -> Tensor:
-        return F.relu(x)
+        return F.relu(x, self.inplace)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
 class Tanh(Module):

@@ -1,5 +1,4 @@
-"""Noise of training: dropout that keeps mean and variance, and slopes that are drawn. `inplace` is PyTorch's,
-and changes nothing."""
+"""Noise of training: dropout that keeps mean and variance, and slopes that are drawn."""
 
 from __future__ import annotations
 
@@ -13,6 +12,7 @@ from ..errors import bounds, here, public
 from ..functional import where
 from ..random import rand
 from ..tensor import Tensor
+from ..views import replaced
 from . import functional as F
 from .layers import Drops
 from .module import Module
@@ -43,13 +43,13 @@ def _alpha(name: str, x: Any, p: float, training: bool, features: bool) -> Tenso
 def alpha_dropout(x: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """While `training` each element, with probability `p`, is what SELU tends to below, -1.758; then all are
     scaled and moved such that mean 0 and variance 1 stay so: Klambauer and others, arXiv:1706.02515."""
-    return _alpha("alpha_dropout", x, p, training, False)
+    return replaced(x, _alpha("alpha_dropout", x, p, training, False), inplace)
 
 
 @public
 def feature_alpha_dropout(x: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """`alpha_dropout` of whole channels (axis 1) of each sample."""
-    return _alpha("feature_alpha_dropout", x, p, training, True)
+    return replaced(x, _alpha("feature_alpha_dropout", x, p, training, True), inplace)
 
 
 @public
@@ -62,11 +62,11 @@ def rrelu(
     if not lower <= upper:
         raise ValueError(here(f"rrelu: lower must not be above upper, not {lower}, {upper}"))
     if not training:
-        return F.leaky_relu(given, (lower + upper) / 2)
+        return replaced(x, F.leaky_relu(given, (lower + upper) / 2), inplace)
     kind = given.dtype if given.is_floating_point() else None
     slope = rand(*given.shape, dtype=kind, device=device_of(given)) * (upper - lower) + lower
     found: Tensor = where(given >= 0, given, given * slope)
-    return found
+    return replaced(x, found, inplace)
 
 
 class Scaled(Function):
@@ -100,10 +100,10 @@ class RReLU(Module):
 
     def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
         super().__init__()
-        self.lower, self.upper = lower, upper
+        self.lower, self.upper, self.inplace = lower, upper, inplace
 
     def forward(self, x: Any) -> Tensor:
-        return rrelu(x, self.lower, self.upper, self.training)
+        return rrelu(x, self.lower, self.upper, self.training, self.inplace)
 
     def extra_repr(self) -> str:
-        return f"lower={self.lower}, upper={self.upper}"
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")

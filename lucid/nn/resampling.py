@@ -14,6 +14,7 @@ from ..creation import given as asarray
 from ..elements import take_along_axis
 from ..errors import here, public
 from ..tensor import Tensor, apply
+from ..views import replaced
 from . import functional as F
 from . import spatial
 from .spatial import Sizes, follow, sizes
@@ -324,18 +325,18 @@ def _channels_dropped(name: str, axes: int, x: Any, p: float, training: bool) ->
 
 
 @public
-def dropout1d(x: Any, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout1d(x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each channel 0 with probability `p`, else divided by 1 - p; x itself unless `training`."""
-    return _channels_dropped("dropout1d", 1, x, p, training)
+    return replaced(x, _channels_dropped("dropout1d", 1, x, p, training), inplace)
 
 
 @public
-def dropout2d(x: Any, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout2d(x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """As `dropout1d`, of channels of two axes."""
-    return _channels_dropped("dropout2d", 2, x, p, training)
+    return replaced(x, _channels_dropped("dropout2d", 2, x, p, training), inplace)
 
 
 @public
-def dropout3d(x: Any, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout3d(x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """As `dropout1d`, of channels of three axes."""
-    return _channels_dropped("dropout3d", 3, x, p, training)
+    return replaced(x, _channels_dropped("dropout3d", 3, x, p, training), inplace)

@@ -1,7 +1,4 @@
-"""Activations as modules: each is a function of `functional`, with its options as attributes.
-
-`inplace` is PyTorch's, and changes nothing: what is given keeps its value.
-"""
+"""Activations as modules: each is a function of `functional`, with its options as attributes."""
 
 from __future__ import annotations
 
@@ -37,56 +34,57 @@ class Activation(Module):
         return self._function(x, **{name: getattr(self, name) for name in self._names})
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={getattr(self, name)}" for name in self._names)
+        shown = ((name, getattr(self, name)) for name in self._names)
+        return ", ".join(f"{name}={value}" for name, value in shown if name != "inplace" or value)
 
 
 class LeakyReLU(Activation):
     """x where x > 0, else negative_slope x."""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        super().__init__(F.leaky_relu, negative_slope=negative_slope)
+        super().__init__(F.leaky_relu, negative_slope=negative_slope, inplace=inplace)
 
 
 class ReLU6(Activation):
     """x between 0 and 6, else the nearer of these."""
 
     def __init__(self, inplace: bool = False) -> None:
-        super().__init__(F.relu6)
+        super().__init__(F.relu6, inplace=inplace)
 
 
 class ELU(Activation):
     """alpha (exp(x) - 1) where x <= 0, else x."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__(F.elu, alpha=alpha)
+        super().__init__(F.elu, alpha=alpha, inplace=inplace)
 
 
 class CELU(Activation):
     """alpha (exp(x / alpha) - 1) where x <= 0, else x."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__(F.celu, alpha=alpha)
+        super().__init__(F.celu, alpha=alpha, inplace=inplace)
 
 
 class SELU(Activation):
     """`functional.selu`."""
 
     def __init__(self, inplace: bool = False) -> None:
-        super().__init__(F.selu)
+        super().__init__(F.selu, inplace=inplace)
 
 
 class SiLU(Activation):
     """x sigmoid(x)."""
 
     def __init__(self, inplace: bool = False) -> None:
-        super().__init__(F.silu)
+        super().__init__(F.silu, inplace=inplace)
 
 
 class Mish(Activation):
     """x tanh(softplus(x))."""
 
     def __init__(self, inplace: bool = False) -> None:
-        super().__init__(F.mish)
+        super().__init__(F.mish, inplace=inplace)
 
 
 class Softplus(Activation):
@@ -121,21 +119,21 @@ class Hardtanh(Activation):
     """x between `min_val` and `max_val`, else the nearer of these."""
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
-        super().__init__(F.hardtanh, min_val=min_val, max_val=max_val)
+        super().__init__(F.hardtanh, min_val=min_val, max_val=max_val, inplace=inplace)
 
 
 class Hardsigmoid(Activation):
     """0 up to -3, 1 from 3 on, (x + 3) / 6 between."""
 
     def __init__(self, inplace: bool = False) -> None:
-        super().__init__(F.hardsigmoid)
+        super().__init__(F.hardsigmoid, inplace=inplace)
 
 
 class Hardswish(Activation):
     """x hardsigmoid(x)."""
 
     def __init__(self, inplace: bool = False) -> None:
-        super().__init__(F.hardswish)
+        super().__init__(F.hardswish, inplace=inplace)
 
 
 class Softshrink(Activation):
@@ -156,7 +154,7 @@ class Threshold(Activation):
     """x where x > threshold, else `value`."""
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
-        super().__init__(F.threshold, threshold=threshold, value=value)
+        super().__init__(F.threshold, threshold=threshold, value=value, inplace=inplace)
 
 
 class GLU(Activation):
