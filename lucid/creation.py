@@ -319,7 +319,8 @@ def _places(
 
     def build() -> Node:
         rows, columns = (ops.IOTA(shape=shape, axis=axis) for axis in (0, 1))
-        moved = ops.ADD(rows, ops.fill(ops.SCALAR(value=k, dtype=i64), shape))
+        near = min(max(k, -shape[0]), shape[1])  # beyond the matrix one is as good as any; sums do not wrap
+        moved = ops.ADD(rows, ops.fill(ops.SCALAR(value=near, dtype=i64), shape))
         return cast(compare(columns, moved), float_or_default(dtype))
 
     return _maybe_leaf(apply(build), requires_grad, device)

@@ -254,12 +254,18 @@ def _off_diagonal(shape: tuple[int, ...]) -> tuple[Node, Node]:
 def below(shape: tuple[int, ...], k: int) -> Node:
     """Whether an element is on the k-th diagonal or below."""
     rows, columns = _off_diagonal(shape)
-    return ops.LE(columns, ops.ADD(rows, ops.fill(ops.SCALAR(value=k, dtype=rows.type.dtype), shape)))
+    return ops.LE(columns, _further(rows, shape, k))
 
 
 def on_diagonal(shape: tuple[int, ...], k: int) -> Node:
     rows, columns = _off_diagonal(shape)
-    return ops.EQ(columns, ops.ADD(rows, ops.fill(ops.SCALAR(value=k, dtype=rows.type.dtype), shape)))
+    return ops.EQ(columns, _further(rows, shape, k))
+
+
+def _further(rows: Node, shape: tuple[int, ...], k: int) -> Node:
+    """The rows, and `k`; one beyond the matrix is as good as any, and no sum with it wraps."""
+    k = min(max(k, -shape[-2]), shape[-1])
+    return ops.ADD(rows, ops.fill(ops.SCALAR(value=k, dtype=rows.type.dtype), shape))
 
 
 def tril(x: Node, *, k: int) -> Node:

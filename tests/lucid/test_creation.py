@@ -88,3 +88,13 @@ def test_names_of_dtypes_of_pytorch() -> None:
     for name, kind in kinds.items():
         assert lucid.zeros(2, dtype=getattr(lucid, name)).dtype == np.dtype(kind)
         assert name not in lucid.__all__
+
+
+@pytest.mark.parametrize("k", [2**64 - 1, 2**63, 2**63 - 1, -(2**63) - 1, 2**40, -(2**40), 3, -2])
+def test_diagonals_beyond_a_matrix(k: int) -> None:
+    """Of any distance: they were taken modulo 2**64 before."""
+    near, x = min(max(k, -9), 9), np.arange(6.0).reshape(2, 3)
+    for name in ("eye", "tri"):
+        np.testing.assert_array_equal(getattr(lucid, name)(2, 3, k), getattr(np, name)(2, 3, near))
+    for name in ("tril", "triu", "diagonal"):
+        np.testing.assert_array_equal(getattr(lucid, name)(x, k), getattr(np, name)(x, near))
