@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,8 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Node
 from lucid.compiler.ir.types import DType, b1, f64, i64, tensor_type
-from lucid.compiler.ops import Op
 
-from . import dlpack
+from . import dlpack, joins
 from .context import MODE
 from .defaults import default_complex, default_float, float_or_default
 from .engine import Array, leaf
@@ -313,17 +312,12 @@ def empty_like(x: Any, *, dtype: object = None, requires_grad: bool = False, dev
 
 
 def _places(
-    shape: tuple[int, ...], compare: Op, k: int, dtype: object, requires_grad: bool, device: Device
-) -> Tensor:
-    """1 where `compare(column, row + k)` holds, else 0."""
-
-    def build() -> Node:
-        rows, columns = (ops.IOTA(shape=shape, axis=axis) for axis in (0, 1))
-        near = min(max(k, -shape[0]), shape[1])  # beyond the matrix one is as good as any; sums do not wrap
-        moved = ops.ADD(rows, ops.fill(ops.SCALAR(value=near, dtype=i64), shape))
-        return cast(compare(columns, moved), float_or_default(dtype))
-
-    return _maybe_leaf(apply(build), requires_grad, device)
+    mask: Callable[[tuple[int, ...], int], Node], n: int, m: int | None, k: int,
+    dtype: object, requires_grad: bool, device: Device,
+) -> Tensor:  # fmt: skip
+    """1 where `mask` of an n × m matrix (m = n if left out) holds, else 0."""
+    shape, k = _shape((n, n if m is None else m)), operator.index(k)
+    return _maybe_leaf(apply(lambda: cast(mask(shape, k), float_or_default(dtype))), requires_grad, device)
 
 
 @public
@@ -332,8 +326,7 @@ def eye(
     dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """Ones on the k-th diagonal of an n × m matrix (m = n if left out)."""
-    shape = _shape((n, n if m is None else m))
-    return _places(shape, ops.EQ, operator.index(k), dtype, requires_grad, device)
+    return _places(joins.on_diagonal, n, m, k, dtype, requires_grad, device)
 
 
 @public
@@ -348,8 +341,7 @@ def tri(
     dtype: object = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """Ones on the k-th diagonal of an n × m matrix and below."""
-    shape = _shape((n, n if m is None else m))
-    return _places(shape, ops.LE, operator.index(k), dtype, requires_grad, device)
+    return _places(joins.below, n, m, k, dtype, requires_grad, device)
 
 
 @public

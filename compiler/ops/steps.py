@@ -9,9 +9,10 @@ range is covered: overflow to inf, denormal results rounded once, denormal opera
 The error bounds stand in the op registry, and what was measured in docs/numerics.md;
 tests/compiler/test_transcendental.py checks them.
 
-The polynomials are minimax in relative error of the function (Remez exchange in 220 bits). Their
-coefficients were rounded one by one from the lowest, the others being fitted again each time. The
-comments state the interval and the largest relative error of the rounded polynomial.
+The polynomials are minimax in relative error of the function (Remez exchange in 160 to 220 bits). Their
+coefficients were rounded one by one from the lowest, the others being fitted again each time; those of
+pieces, which are looked up (`Pieces`), directly. The comments state the interval and the largest relative
+error of the rounded polynomial.
 
 A sum of two numbers, (x, rest), stands for a value to twice the precision of its format.
 """
@@ -277,6 +278,12 @@ def split(b: Builder, x: Operand, form: Format, denormals: bool) -> tuple[Value,
     low = b.op("and", distance, b.imm((1 << form.fraction) - 1, distance))
     m = as_float(b, b.op("add", low, b.imm(base, low)), form)
     return b.op("sub", m, b.imm(1.0, m)), k
+
+
+def significand(b: Builder, bits: Value, form: Format) -> tuple[Value, Value]:
+    """Of the bits of a positive normal number: its fraction's, and the number from 1 to 2 that has it."""
+    fraction = b.op("and", bits, b.imm((1 << form.fraction) - 1, bits))
+    return fraction, as_float(b, b.op("or", fraction, b.imm(form.bias << form.fraction, bits)), form)
 
 
 def lifted(b: Builder, x: Operand, form: Format) -> Value:

@@ -83,8 +83,7 @@ def _root(b: Builder, x: Operand) -> Value:
     form, p = st.form_of(x), _ROOT[x.dtype]
     bits = st.as_bits(b, x, form)
     number = b.op("shr", bits, b.imm(form.fraction - 4, bits))
-    fraction = b.op("and", bits, b.imm((1 << form.fraction) - 1, bits))
-    m = st.as_float(b, b.op("or", fraction, b.imm(form.bias << form.fraction, bits)), form)
+    _, m = st.significand(b, bits, form)
     shifter = b.imm(form.shifter, x)
     exponent = b.op("shr", bits, b.imm(form.fraction, bits))
     placed = b.imm((2 * (form.bias + form.fraction) + 1) << (form.fraction - 1), exponent)  # the shifter

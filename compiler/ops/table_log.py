@@ -247,8 +247,7 @@ def _terms(b: Builder, x: Operand, by_type: Base, octaves: Operand | None = None
     k: Operand = st.counted(b, count, form.bias * (16 if base.sixteenths else 1))
     if octaves is not None:
         k = b.op("fma", octaves, b.imm(16.0, k), k) if base.sixteenths else b.op("add", k, octaves)
-    fraction = b.op("and", bits, b.imm((1 << form.fraction) - 1, bits))
-    m = st.as_float(b, b.op("or", fraction, b.imm(form.bias << form.fraction, bits)), form)
+    fraction, m = st.significand(b, bits, form)
     d = st.element(b, number, base.d)
     r = b.op("fma", m, d, b.imm(-base.c, x))
     high = b.op("fma", k, b.imm(base.step[0], x), st.element(b, number, base.high))

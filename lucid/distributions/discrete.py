@@ -149,14 +149,11 @@ class Geometric(Distribution):
         return Bernoulli(self.probs).entropy() / self.probs
 
 
-class Binomial(Distribution):
-    """How many of `total_count` trials, a whole number for all, succeed, of the probability `probs` or
-    sigmoid(`logits`)."""
+class Counts(Distribution):
+    """How many of `total_count` trials are what has the probability `probs`."""
 
-    def __init__(self, total_count: int = 1, probs: Any = None, logits: Any = None) -> None:
-        given = Bernoulli(probs, logits)
-        self.total_count, self.probs, self.logits = total_count, given.probs, given.logits
-        super().__init__(self.probs.shape)
+    total_count: int
+    probs: Tensor
 
     @property
     def mean(self) -> Tensor:
@@ -165,6 +162,16 @@ class Binomial(Distribution):
     @property
     def variance(self) -> Tensor:
         return self.total_count * self.probs * (1 - self.probs)
+
+
+class Binomial(Counts):
+    """How many of `total_count` trials, a whole number for all, succeed, of the probability `probs` or
+    sigmoid(`logits`)."""
+
+    def __init__(self, total_count: int = 1, probs: Any = None, logits: Any = None) -> None:
+        given = Bernoulli(probs, logits)
+        self.total_count, self.probs, self.logits = total_count, given.probs, given.logits
+        super().__init__(self.probs.shape)
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
         return binomial(self.total_count, self.probs, shape)
@@ -184,7 +191,7 @@ class Binomial(Distribution):
         return self._listed(arange(self.total_count + 1).astype(self.probs.dtype), expand)
 
 
-class Multinomial(Distribution):
+class Multinomial(Counts):
     """How many of `total_count` draws, a whole number for all, are which place along the last axis of `probs`
     or `logits`."""
 
@@ -192,14 +199,6 @@ class Multinomial(Distribution):
         self._place = Categorical(probs, logits)
         self.total_count, self.probs, self.logits = total_count, self._place.probs, self._place.logits
         super().__init__(self.probs.shape[:-1], self.probs.shape[-1:])
-
-    @property
-    def mean(self) -> Tensor:
-        return self.total_count * self.probs
-
-    @property
-    def variance(self) -> Tensor:
-        return self.total_count * self.probs * (1 - self.probs)
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
         places = self._place._draw((self.total_count, *shape[:-1]))

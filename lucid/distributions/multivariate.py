@@ -73,7 +73,21 @@ def _factor(kind: str, dtype: Any, covariance: Any, precision: Any, scale_tril: 
     return matrix
 
 
-class MultivariateNormal(Distribution):
+class Factored(Distribution):
+    """What has a matrix by its Cholesky factor `scale_tril`."""
+
+    scale_tril: Tensor
+
+    @property
+    def covariance_matrix(self) -> Tensor:
+        return self.scale_tril @ self.scale_tril.mT
+
+    @property
+    def precision_matrix(self) -> Tensor:
+        return linalg.cholesky_inverse(self.scale_tril)
+
+
+class MultivariateNormal(Factored):
     """The normal distribution of vectors: of mean `loc`, and one of `covariance_matrix`, its inverse
     `precision_matrix`, or its Cholesky factor `scale_tril`. LinAlgError for a matrix that is not positive
     definite."""
@@ -93,14 +107,6 @@ class MultivariateNormal(Distribution):
         batch = (mean[..., 0] + matrix[..., 0, 0]).shape
         self.loc, self.scale_tril = mean.broadcast_to((*batch, n)), matrix.broadcast_to((*batch, n, n))
         super().__init__(batch, (n,))
-
-    @property
-    def covariance_matrix(self) -> Tensor:
-        return self.scale_tril @ self.scale_tril.mT
-
-    @property
-    def precision_matrix(self) -> Tensor:
-        return linalg.cholesky_inverse(self.scale_tril)
 
     @property
     def mean(self) -> Tensor:
@@ -138,7 +144,7 @@ class LowRankMultivariateNormal(MultivariateNormal):
         self.cov_diag = diagonal.broadcast_to((*self.batch_shape, *self.event_shape))
 
 
-class Wishart(Distribution):
+class Wishart(Factored):
     """Of the sum of x xᵀ over `df` normal vectors x of mean 0, and of one of `covariance_matrix`, its inverse
     `precision_matrix`, or its Cholesky factor `scale_tril`. ValueError for a df of at most n - 1."""
 
@@ -160,14 +166,6 @@ class Wishart(Distribution):
             factor.broadcast_to((*batch, n, n)),
         )
         super().__init__(batch, (n, n))
-
-    @property
-    def covariance_matrix(self) -> Tensor:
-        return self.scale_tril @ self.scale_tril.mT
-
-    @property
-    def precision_matrix(self) -> Tensor:
-        return linalg.cholesky_inverse(self.scale_tril)
 
     @property
     def mean(self) -> Tensor:
