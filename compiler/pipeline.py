@@ -142,10 +142,10 @@ class _Made:
 
 @data
 class Store:
-    """Where texts are kept for processes to come, by keys of this version of lucid; None if there is none."""
+    """Where plans are kept for processes to come, by keys of this version of lucid; None if there is none."""
 
-    get: Callable[[str], str | None]
-    put: Callable[[str, str], None]
+    get: Callable[[str], bytes | None]
+    put: Callable[[str, bytes], None]
 
 
 _KERNELS: dict[tuple[object, ...], tuple[Schedule, Code]] = {}  # by text, target, and ops of users' own
@@ -193,7 +193,7 @@ def compile_graph(
 
     validated = os.environ.get("LUCID_VALIDATE", "").strip() == "1"
     name = shelf.name(outlined, (*key[1:], sorted(vary))) if store and not validated else None
-    kept = (store.get(name) if store and name else None) or ""
+    kept = (store.get(name) if store and name else None) or b""
     template = _taken(kept, outlined, target)
     clock.lap("fill")
     times, validation = tuple(clock.laps), None
@@ -213,7 +213,7 @@ def compile_graph(
     return _audited(Compiled(written, graph, outlined, made, plan, times), made, outlined)
 
 
-def _taken(kept: str, outlined: Outline, target: Target) -> Template | None:
+def _taken(kept: bytes, outlined: Outline, target: Target) -> Template | None:
     """The first of the templates that a store has for the key of a graph which serves it."""
     with suppress(ValueError):  # damaged: as if it were not there
         for found in shelf.read(kept, partial(_of_key, target)):

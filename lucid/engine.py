@@ -27,7 +27,7 @@ from lucid.compiler.pipeline import Compiled, Store, compile_graph, lined_codes
 from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import execute
 from lucid.runtime.host import host
-from lucid.runtime.load import assembly, keep_text, kept_text, loaded
+from lucid.runtime.load import assembly, keep_plan, kept_plan, loaded
 from lucid.runtime.stored import Stored
 
 from . import logs, settings
@@ -63,7 +63,7 @@ class _Planned(NamedTuple):
 
 
 # Plans are kept beside machine code.
-_STORE = Store(kept_text, keep_text)
+_STORE = Store(kept_plan, keep_plan)
 # By structure.
 _plans: Kept[_Planned] = Kept()
 

@@ -11,7 +11,7 @@ from lucid.compiler.ir.data import data
 
 from . import image
 from .cache import HEADER, PRIVATE, ours, wrong
-from .load import IMAGE, OBJECT, TEXT
+from .load import IMAGE, OBJECT, PLAN
 
 
 @data
@@ -63,7 +63,7 @@ def _inside(payload: bytes) -> tuple[str, tuple[str, ...]]:
         return "code", tuple(image.unpack(payload[1:]).symbols)
     if payload[:1] == OBJECT and b"\0" in payload:
         return "code", tuple(payload[1:].partition(b"\0")[0].decode().split("\n"))
-    return "plan" if payload[:1] == TEXT else "other", ()
+    return "plan" if payload[:1] == PLAN else "other", ()
 
 
 def remove(found: Iterable[Entry]) -> int:

@@ -41,7 +41,7 @@ _LOADED: dict[str, Loaded] = {}
 _compiles = 0
 
 # The first byte of a payload of the disk cache says what follows.
-IMAGE, OBJECT, TEXT = b"I", b"O", b"T"
+IMAGE, OBJECT, PLAN = b"I", b"O", b"T"
 
 
 def compiles() -> int:
@@ -127,17 +127,14 @@ def keep(key: str, payload: bytes) -> None:
         store.put(f"{versions}\n{host().key}\n{key}", payload)
 
 
-def kept_text(key: str) -> str | None:
-    """A text that the disk cache has; None if it has none, or it cannot be read."""
+def kept_plan(key: str) -> bytes | None:
+    """A plan that the disk cache has; None if it has none."""
     payload = kept(f"plan\n{key}")
-    try:
-        return payload[1:].decode() if payload and payload[:1] == TEXT else None
-    except UnicodeDecodeError:
-        return None
+    return payload[1:] if payload and payload[:1] == PLAN else None
 
 
-def keep_text(key: str, text: str) -> None:
-    keep(f"plan\n{key}", TEXT + text.encode())
+def keep_plan(key: str, content: bytes) -> None:
+    keep(f"plan\n{key}", PLAN + content)
 
 
 def _cached(key: str, names: tuple[str, ...]) -> dict[str, int] | None:

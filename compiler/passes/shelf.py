@@ -1,14 +1,15 @@
-"""General plans as text, for processes to come: what `template.py` makes without running the passes. The key
-is the text of all that the passes look at.
+"""General plans as bytes, for processes to come: what `template.py` makes without running the passes. The key
+is made of all that the passes look at.
 
-JSON: numbers and sequences of them as they are, a record as {its name: [its fields]}, a kernel as its
-canonical text, which decides its code.
+Numbers, bytes and sequences are as `marshal` writes them (in its second version, which writes equal values
+equally): JSON takes a sixth of a first call to import. A record is {its name: (its fields)}, a kernel the
+number of its canonical text, which decides its code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from marshal import dumps, loads
 from typing import Any
 
 from ..ir.artifact import Code, Hole
@@ -19,88 +20,83 @@ from .template import RECORDS, General, Number, Outline
 
 # Ops whose records no user has made: of these every process has the same.
 OWN = frozenset(map(id, REGISTRY.values()))
+_VERSION = 2
+_NAMES: dict[type, str] = {record: record.__name__ for record in (*RECORDS, Number, Hole, Noted)}
 
 
 def name(outlined: Outline, beside: Sequence[object]) -> str | None:
     """The key for what the passes make of a graph, and of what they are told `beside` it. None where there is
-    something in it that its text does not tell."""
-    from json import dumps  # who has met all graphs needs none of it
-
+    something in it that is no plain value."""
     if not all(id(node.op) in OWN for node in outlined.order):
         return None
+    key: Any = outlined.key, *beside
     try:
-        return dumps((outlined.key, *beside), default=_named)
-    except TypeError:
+        return dumps(key, _VERSION).decode("latin-1")
+    except ValueError:
         return None
 
 
-def _named(value: object) -> dict[str, str]:
-    if isinstance(value, DType):
-        return {"DType": value.name}
-    raise TypeError(f"{type(value).__name__} has no text here")
-
-
-_NAMES = {record: record.__name__ for record in (*RECORDS, Number, Hole, Noted)}
-
-
-def write(general: General, before: str, most: int) -> str:
-    """A plan, and those that were there `before`, the latest first, `most` in all; each three lines: kernels,
-    what they are bound to, and what only other sizes need."""
-    from json import dumps
-
+def write(general: General, before: bytes, most: int) -> bytes:
+    """A plan, and those that were there `before`, the latest first, `most` in all; each of three parts:
+    kernels, what they are bound to, and what only other sizes need."""
     codes: dict[str, tuple[int, Code]] = {}
 
-    def named(value: Any) -> dict[str, Any]:
-        if isinstance(value, Code):
+    def plain(value: Any) -> Any:
+        kind = type(value)
+        if kind is tuple or kind is list:
+            return kind([plain(v) for v in value])
+        if kind is Code:
             return {"Code": codes.setdefault(value.key, (len(codes), value))[0]}
-        if isinstance(value, bytes):
-            return {"bytes": value.hex()}
-        if isinstance(value, frozenset):
-            return {"frozenset": sorted(value)}
-        if type(value) in _NAMES:
-            return {_NAMES[type(value)]: [getattr(value, field) for field in value.__match_args__]}
-        return _named(value)
+        if kind is DType:
+            return {"DType": value.name}
+        if kind in _NAMES:
+            return {_NAMES[kind]: tuple([plain(getattr(value, field)) for field in value.__match_args__])}
+        return value
 
     *fields, others = [getattr(general, field) for field in general.__match_args__]
-    lines = [dumps(part, default=named, separators=(",", ":")) for part in (fields, others())]
+    parts = [dumps(plain(part), _VERSION) for part in (fields, others())]
     texts = [(code.key, code.name, code.finish) for _, code in codes.values()]
-    return "\n".join([dumps(texts), *lines, *before.splitlines()[: 3 * most - 3]])
+    return dumps(((texts, *parts), *_kept(before))[:most], _VERSION)
 
 
-def read(text: str, code: Callable[[str, str, bool], Code]) -> Iterator[General]:
-    """The plans of a text, one by one. `code`: that of a key, of which the name and whether it has a `finish`
-    are told. ValueError."""
-    from json import loads
+def read(content: bytes, code: Callable[[str, str, bool], Code]) -> Iterator[General]:
+    """The plans of what `write` gave, one by one. `code`: that of a key, of which the name and whether it has
+    a `finish` are told. ValueError."""
+    try:
+        for texts, made, others in _kept(content):
+            yield _general([code(*told) for told in texts], made, others)
+    except (KeyError, IndexError, TypeError, EOFError) as error:
+        raise ValueError(f"no general plan: {error}") from None
 
-    codes: list[Code] = []
+
+def _kept(content: bytes) -> tuple[Any, ...]:
+    """The parts of each plan; none where the content is damaged."""
+    try:
+        found = loads(content)
+    except (ValueError, TypeError, EOFError):
+        return ()
+    return found if type(found) is tuple else ()
+
+
+def _general(codes: list[Code], made: bytes, others: bytes) -> General:
     makers: dict[str, Callable[[Any], Any]] = {
-        "Code": lambda number: codes[number],
+        "Code": codes.__getitem__,
         "DType": DTYPES.__getitem__,
-        "bytes": bytes.fromhex,
-        "frozenset": frozenset,
         **{named: _maker(record) for record, named in _NAMES.items()},
     }
 
-    def record(found: dict[str, Any]) -> Any:
-        ((named, value),) = found.items()
-        return makers[named](value)
+    def found(value: Any) -> Any:
+        kind = type(value)
+        if kind is tuple or kind is list:
+            return kind([found(v) for v in value])
+        if kind is dict:
+            ((named, content),) = value.items()
+            return makers[named](found(content))
+        return value
 
-    lines = text.splitlines()
-    for texts, made, others in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
-        try:
-            codes = [code(*told) for told in loads(texts)]
-            sizes, symbols, varying, taken, spared, picks, numbers, plan = loads(made, object_hook=record)
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise ValueError(f"no general plan: {error}") from None
-        rest = partial(loads, others, object_hook=record)
-        yield General(tuple(sizes), symbols, varying, taken, spared, tuple(picks), numbers, plan, rest)
+    sizes, symbols, varying, taken, spared, picks, numbers, plan = found(loads(made))
+    return General(sizes, symbols, varying, taken, spared, picks, numbers, plan, lambda: found(loads(others)))
 
 
-def _maker(record: type) -> Callable[[list[Any]], Any]:
-    if record is Noted:  # numbers and sequences of any kind
-        return lambda fields: record(*fields)
-    return lambda fields: record(*[_tuples(field) for field in fields])
-
-
-def _tuples(value: Any) -> Any:
-    return tuple([_tuples(v) for v in value]) if isinstance(value, list) else value
+def _maker(record: type) -> Callable[[Sequence[Any]], Any]:
+    return lambda fields: record(*fields)

@@ -19,6 +19,7 @@ from ..ir.graph import Graph, Node, toposort
 from ..ir.kernel import SMALL
 from ..ir.program import Operand, Program, scalar_bytes
 from ..ir.size import Facts, Noted, Parts, Size, evaluator, parts, polynomial
+from ..ir.types import DType
 from .arrange import arrange
 
 # Sizes that the passes treat apart wherever they look: they stay literal.
@@ -50,18 +51,18 @@ def outline(graph: Graph, order: list[Node] | None = None) -> Outline:
     for node in graph.inputs:
         number[node] = len(number)
         kind = node.type
-        parts.append((kind.dtype, len(kind.shape)))
+        parts.append((kind.dtype.name, len(kind.shape)))
         sizes += kind.shape
     for node in order:
         number[node] = len(number)
         op, attrs = node.op, node.attrs
         if op is ops.SCALAR:
             scalars.append(node)
-            parts.append(attrs["dtype"])
+            parts.append(attrs["dtype"].name)
         elif not attrs:
             parts.append((op.name, *[number[n] for n in node.inputs]))
         elif op is ops.CONST:
-            parts.append((repr(attrs["value"]), attrs["dtype"]))
+            parts.append((repr(attrs["value"]), attrs["dtype"].name))
         else:
             part: list[object] = [op.name]
             for name, value in attrs.items():
@@ -69,7 +70,7 @@ def outline(graph: Graph, order: list[Node] | None = None) -> Outline:
                     sizes += value
                     part.append(len(value))
                 else:
-                    part.append(value)
+                    part.append(value.name if type(value) is DType else value)
             parts.append((*part, *[number[n] for n in node.inputs]))
     key = (tuple(parts), tuple([number[n] for n in graph.outputs]))
     return Outline(key, tuple(sizes), tuple(scalars), order)

@@ -7,21 +7,6 @@ from typing import TYPE_CHECKING, Any
 from ..errors import bounded
 from ..named import of_home
 from . import functional
-from .layers import (
-    GELU,
-    Dropout,
-    Flatten,
-    Identity,
-    LayerNorm,
-    Linear,
-    ModuleList,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Softmax,
-    Tanh,
-)
-from .losses import CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
 from .module import Buffer, Module, Parameter
 
 if TYPE_CHECKING:
@@ -71,6 +56,20 @@ if TYPE_CHECKING:
         RMSNorm,
         SyncBatchNorm,
     )  # fmt: skip
+    from .layers import (
+        GELU,
+        Dropout,
+        Flatten,
+        Identity,
+        LayerNorm,
+        Linear,
+        ModuleList,
+        ReLU,
+        Sequential,
+        Sigmoid,
+        Softmax,
+        Tanh,
+    )  # fmt: skip
     from .lazy import (
         LazyBatchNorm1d,
         LazyBatchNorm2d,
@@ -92,6 +91,14 @@ if TYPE_CHECKING:
         GaussianNLLLoss,
         KLDivLoss,
         PoissonNLLLoss,
+    )  # fmt: skip
+    from .losses import (
+        CrossEntropyLoss,
+        HuberLoss,
+        L1Loss,
+        MSELoss,
+        NLLLoss,
+        SmoothL1Loss,
     )  # fmt: skip
     from .margins import (
         CosineEmbeddingLoss,
@@ -221,6 +228,10 @@ _LATER = {
         "AvgPool1d", "AvgPool2d", "AvgPool3d", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Conv1d",
         "Conv2d", "Conv3d", "GroupNorm", "MaxPool1d", "MaxPool2d", "MaxPool3d", "RMSNorm", "SyncBatchNorm",
     ),
+    "layers": (
+        "Dropout", "Flatten", "GELU", "Identity", "LayerNorm", "Linear", "ModuleList", "ReLU", "Sequential",
+        "Sigmoid", "Softmax", "Tanh",
+    ),
     "lazy": (
         "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
         "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d", "LazyInstanceNorm1d",
@@ -228,6 +239,9 @@ _LATER = {
     ),
     "likelihoods": (
         "BCELoss", "BCEWithLogitsLoss", "GaussianNLLLoss", "KLDivLoss", "PoissonNLLLoss",
+    ),
+    "losses": (
+        "CrossEntropyLoss", "HuberLoss", "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss",
     ),
     "margins": (
         "CosineEmbeddingLoss", "HingeEmbeddingLoss", "MarginRankingLoss", "MultiLabelMarginLoss",

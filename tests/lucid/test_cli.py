@@ -19,7 +19,7 @@ from lucid.cli import cache as cache_command
 from lucid.cli.main import main
 from lucid.cli.table import COMMANDS
 from lucid.runtime.cache import DiskCache
-from lucid.runtime.load import OBJECT, TEXT
+from lucid.runtime.load import OBJECT, PLAN
 
 pytestmark = pytest.mark.report
 
@@ -132,7 +132,7 @@ def test_the_cache_is_listed(store: DiskCache, capsys: pytest.CaptureFixture[str
     assert lines[0].startswith(f"{store.folder}: 3 entries, ")
     assert "damaged: its content does not have its checksum" in lines[1]
     assert lines[2].endswith("  other") and lines[3].endswith("  code of mul_sum")
-    store.put("d", TEXT + b"[]\n[]\n[]")
+    store.put("d", PLAN + b"[]\n[]\n[]")
     assert code_of("cache") == 0 and capsys.readouterr().out.splitlines()[1].endswith("  plan")
 
 
