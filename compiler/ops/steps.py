@@ -11,7 +11,7 @@ tests/compiler/test_transcendental.py checks them.
 
 The polynomials are minimax in relative error of the function (Remez exchange in 160 to 220 bits). Their
 coefficients were rounded one by one from the lowest, the others being fitted again each time; those of
-pieces, which are looked up (`Pieces`), directly. The comments state the interval and the largest relative
+pieces, which are looked up (`rows`), directly. The comments state the interval and the largest relative
 error of the rounded polynomial.
 
 A sum of two numbers, (x, rest), stands for a value to twice the precision of its format.
@@ -19,9 +19,10 @@ A sum of two numbers, (x, rest), stands for a value to twice the precision of it
 
 from __future__ import annotations
 
+import functools
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..ir.data import data
 from ..ir.loop import Builder, Imm, Operand, Value
@@ -80,6 +81,11 @@ class Format:
     def least(self) -> float:
         """Numbers below this do not count beside 1, nor does twice of them."""
         return math.ldexp(1.0, -(self.fraction + 3))
+
+    @property
+    def left(self) -> int:
+        """What `counted` leaves of the bias."""
+        return self.bias if self.dtype is f32 else 0
 
     @property
     def lift(self) -> int:
@@ -372,13 +378,12 @@ def bits_of(b: Builder, number: Operand, elements: tuple[int, ...]) -> Value:
     return b.op("table", number, *(Imm(bits, number.dtype) for bits in elements), dtype=number.dtype)
 
 
-@data
-class Pieces:
-    """A function in sixteen pieces: A a + P(a - c), or what else a module makes of them; each a table."""
-
-    centres: tuple[float, ...]  # c
-    factors: tuple[float, ...]  # A
-    terms: tuple[tuple[float, ...], ...]  # of P, lowest first
+@functools.cache
+def rows(text: str) -> list[tuple[float, ...]]:
+    """What functions in sixteen pieces are made of: tables, one after the other, of coefficients the lowest
+    first."""
+    numbers = hexes(text)
+    return [numbers[k : k + 16] for k in range(0, len(numbers), 16)]
 
 
 def quarter(b: Builder, x: Operand) -> Value:
@@ -387,7 +392,7 @@ def quarter(b: Builder, x: Operand) -> Value:
     return b.op("shr", bits, b.imm(form.fraction - 2, bits))
 
 
-def by_elements(b: Builder, number: Operand, x: Operand, terms: tuple[tuple[float, ...], ...]) -> Value:
+def by_elements(b: Builder, number: Operand, x: Operand, terms: Sequence[tuple[float, ...]]) -> Value:
     """The polynomial in x whose coefficients, lowest first, are elements of tables. A long one is two in
     x**2, of which none waits for the other."""
     if len(terms) > _LONG:

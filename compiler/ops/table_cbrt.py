@@ -10,77 +10,60 @@ last factor is 1 + r P(r), at most 1.021. So what is added to a rounded number i
 
 from __future__ import annotations
 
-from ..ir.data import data
+import functools
+import math
+
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import DType, f32, f64
+from . import formulas as fo
 from . import steps as st
 from .table_log import SIXTEENTHS
 
-
-@data
-class _Root:
-    """What a format needs."""
-
-    d: tuple[float, ...]
-    roots: tuple[
-        float, ...
-    ]  # d**(-1/3), and what rounding it lost; nothing but for 2**-62, as d is so chosen
-    roots_rest: tuple[float, ...]
-    thirds: tuple[float, ...]  # 2**((o - bias) / 3) for o = 0, 1 and -1: the exponent's bits are k + bias
-    thirds_rest: tuple[float, ...]
-    root: tuple[float, ...]  # ((1 + r)**(1/3) - 1) / r, lowest coefficients first
-
-    @staticmethod
-    def by_thirds(zero: float, one: float, minus: float) -> tuple[float, ...]:
-        return zero, one, *[0.0] * 13, minus
-
-
-# of the root 2**-30.7 and 2**-57.8
-_ROOT = {
-    f32: _Root(
-        d=SIXTEENTHS,
-        roots=st.hexes(
-            "0x1p+0 0x1.059124p+0 0x1.0ba6eep+0 0x1.0eea9cp+0 0x1.15f4d4p+0 0x1.19c3b4p+0 0x1.1dca4cp+0"
-            " 0x1.220e6ep+0 0x1.2696d8p+0 0x1.2b6b5ep+0 0x1.2df4fep+0 0x1.334d6ep+0 0x1.361f36p+0"
-            " 0x1.390c3ap+0 0x1.3c1656p+0 0x1.428a30p+0"
-        ),
-        roots_rest=st.hexes(
-            "0 -0x1.62b3dcp-27 0x1.7e6ab6p-26 0x1.bf24bep-27 0x1.1189cap-26 -0x1.c5a296p-26 -0x1.b90b62p-25"
-            " -0x1.4c5740p-27 -0x1.dabb88p-26 0x1.bed6aap-25 -0x1.660108p-25 0x1.20ab4cp-25 -0x1.af7480p-27"
-            " 0x1.80b718p-26 0x1.403482p-26 -0x1.9ca35ep-26"
-        ),
-        thirds=_Root.by_thirds(*st.hexes("0x1.965feap-43 0x1p-42 0x1.428a30p-43")),
-        thirds_rest=_Root.by_thirds(*st.hexes("0x1.4f5b90p-69 0 -0x1.9ca35ep-69")),
-        root=st.hexes("0x1.555556p-2 -0x1.c71e7ap-4 0x1.f9b954p-5 -0x1.3faedep-5"),
-    ),
-    f64: _Root(
-        d=st.hexes(
-            "0x1p+0 0x1.dffffffffe798p-1 0x1.bfffffffff137p-1 0x1.affffffffbdcp-1 0x1.8fffffffffab2p-1"
-            " 0x1.7fffffffff50fp-1 0x1.6ffffffffffd9p-1 0x1.5fffffffff4edp-1 0x1.4fffffffff673p-1"
-            " 0x1.3fffffffff687p-1 0x1.37ffffffff5c8p-1 0x1.27fffffffd971p-1 0x1.1fffffffffb37p-1"
-            " 0x1.17ffffffffab2p-1 0x1.0ffffffffe191p-1 0x1.fffffffffbab9p-2"
-        ),
-        roots=st.hexes(
-            "0x1p+0 0x1.059123d3a9cb7p+0 0x1.0ba6ee5f9adc6p+0 0x1.0eea9c37e5757p+0 0x1.15f4d4446285fp+0"
-            " 0x1.19c3b38e97855p+0 0x1.1dca4b237a501p+0 0x1.220e6dd67548bp+0 0x1.2696d789514adp+0"
-            " 0x1.2b6b5edf6b83ep+0 0x1.2df4fd4cffb0fp+0 0x1.334d6e90567b7p+0 0x1.361f35ca118b7p+0"
-            " 0x1.390c3a602de5ap+0 0x1.3c1656500ddd4p+0 0x1.428a2f98d8117p+0"
-        ),
-        roots_rest=(),
-        thirds=_Root.by_thirds(*st.hexes("0x1p-341 0x1.428a2f98d728bp-341 0x1.965fea53d6e3dp-342")),
-        thirds_rest=_Root.by_thirds(*st.hexes("0 -0x1.ddc22548ea41ep-397 -0x1.f53e999952f09p-396")),
-        root=st.hexes(
-            "0x1.5555555555548p-2 -0x1.c71c71c71c6e5p-4 0x1.f9add3c160ed8p-5 -0x1.511e8d2d61cdcp-5"
-            " 0x1.ee710c02c8239p-6 -0x1.8090a8e47c8c2p-6 0x1.37623874dae4ap-6 -0x1.040405d3feafp-6"
-            " 0x1.9a39a58543b29p-7"
-        ),
+# Of float64 d is so chosen that d**(-1/3) is a float but for 2**-62.
+_D = {
+    f32: SIXTEENTHS,
+    f64: st.hexes(
+        "0x1p+0 0x1.dffffffffe798p-1 0x1.bfffffffff137p-1 0x1.affffffffbdcp-1 0x1.8fffffffffab2p-1"
+        " 0x1.7fffffffff50fp-1 0x1.6ffffffffffd9p-1 0x1.5fffffffff4edp-1 0x1.4fffffffff673p-1"
+        " 0x1.3fffffffff687p-1 0x1.37ffffffff5c8p-1 0x1.27fffffffd971p-1 0x1.1fffffffffb37p-1"
+        " 0x1.17ffffffffab2p-1 0x1.0ffffffffe191p-1 0x1.fffffffffbab9p-2"
     ),
 }
+# ((1 + r)**(1/3) - 1) / r, lowest coefficients first: of the root 2**-30.7 and 2**-57.8
+_ROOT = {
+    f32: st.hexes("0x1.555556p-2 -0x1.c71e7ap-4 0x1.f9b954p-5 -0x1.3faedep-5"),
+    f64: st.hexes(
+        "0x1.5555555555548p-2 -0x1.c71c71c71c6e5p-4 0x1.f9add3c160ed8p-5 -0x1.511e8d2d61cdcp-5"
+        " 0x1.ee710c02c8239p-6 -0x1.8090a8e47c8c2p-6 0x1.37623874dae4ap-6 -0x1.040405d3feafp-6"
+        " 0x1.9a39a58543b29p-7"
+    ),
+}
+Table = tuple[float, ...]
+
+
+@functools.cache
+def _roots(dtype: DType) -> tuple[Table, Table]:
+    """d**(-1/3), and what rounding it lost."""
+    return _apart(dtype, [fo.cube_root(fo.over(fo.ONE, d)) for d in _D[dtype]])
+
+
+@functools.cache
+def _thirds(dtype: DType) -> tuple[Table, ...]:
+    """2**((o - bias) / 3), o = 0, 1 and -1, and what rounding it lost: the exponent's bits are k + bias."""
+    whole, thirds = zip(*(divmod(o - st.FORMATS[dtype].bias, 3) for o in (0, 1, -1)), strict=True)
+    pairs = _apart(dtype, [fo.cube_root(fo.ONE << n) for n in thirds])
+    scaled = ([math.ldexp(x, n) for x, n in zip(values, whole, strict=True)] for values in pairs)
+    return tuple((zero, one, *[0.0] * 13, minus) for zero, one, minus in scaled)
+
+
+def _apart(dtype: DType, values: list[int]) -> tuple[Table, Table]:
+    high = fo.to(dtype, values)
+    return high, fo.to(dtype, [v - fo.units(h) for v, h in zip(values, high, strict=True)])
 
 
 def _root(b: Builder, x: Operand) -> Value:
     """Of a positive normal number."""
-    form, p = st.form_of(x), _ROOT[x.dtype]
+    form, (roots, roots_rest), (parts, parts_rest) = st.form_of(x), _roots(x.dtype), _thirds(x.dtype)
     bits = st.as_bits(b, x, form)
     number = b.op("shr", bits, b.imm(form.fraction - 4, bits))
     _, m = st.significand(b, bits, form)
@@ -90,13 +73,13 @@ def _root(b: Builder, x: Operand) -> Value:
     k = st.as_float(b, b.op("or", exponent, placed), form)
     shifted = b.op("fma", b.op("sub", k, shifter), b.imm(1 / 3, x), shifter)
     thirds = st.as_bits(b, b.op("fma", b.op("sub", shifted, shifter), b.imm(-3.0, x), k), form)
-    r = b.op("fma", m, st.element(b, number, p.d), b.imm(-1.0, x))
-    first, second = st.element(b, number, p.roots), st.element(b, thirds, p.thirds)
+    r = b.op("fma", m, st.element(b, number, _D[x.dtype]), b.imm(-1.0, x))
+    first, second = st.element(b, number, roots), st.element(b, thirds, parts)
     total, rest = st.product(b, first, second)
-    rest = b.op("fma", first, st.element(b, thirds, p.thirds_rest), rest)
-    if p.roots_rest:
-        rest = b.op("fma", st.element(b, number, p.roots_rest), second, rest)
-    root = b.op("add", total, b.op("fma", b.op("mul", total, r), st.horner(b, r, p.root), rest))
+    rest = b.op("fma", first, st.element(b, thirds, parts_rest), rest)
+    if x.dtype is f32:
+        rest = b.op("fma", st.element(b, number, roots_rest), second, rest)
+    root = b.op("add", total, b.op("fma", b.op("mul", total, r), st.horner(b, r, _ROOT[x.dtype]), rest))
     places = st.as_bits(b, shifted, form)
     up = b.op("shl", places, b.imm(form.fraction, places))
     return st.as_float(b, b.op("add", st.as_bits(b, root, form), up), form)

@@ -11,66 +11,42 @@ Where S is no normal number, S + S q means nothing: that is what `rounded_once` 
 
 from __future__ import annotations
 
+import functools
+
 from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
-from ..ir.types import f32, f64
+from ..ir.types import DType, f32, f64
+from . import formulas as fo
 from . import steps as st
 
-
-@data
-class _Exp:
-    """What a format needs."""
-
-    powers: tuple[float, ...]  # 2**(j/16)
-    rests: tuple[float, ...]  # what rounding them left out, in parts of them
-    e: tuple[float, ...]  # (e**r - 1) / r, |r| <= ln2/32, lowest coefficients first
-    two: tuple[float, ...]  # (2**r - 1) / r, |r| <= 1/32
-
-
-# of e**r 2**-37.5 and 2**-64.8, of 2**r 2**-35.3 and 2**-59.9
-_EXP = {
-    f32: _Exp(
-        powers=st.hexes(
-            "0x1p+0 0x1.0b5586p+0 0x1.172b84p+0 0x1.2387a6p+0 0x1.306fep+0 0x1.3dea64p+0 0x1.4bfdaep+0"
-            " 0x1.5ab07ep+0 0x1.6a09e6p+0 0x1.7a1148p+0 0x1.8ace54p+0 0x1.9c4918p+0 0x1.ae89fap+0"
-            " 0x1.c199bep+0 0x1.d5818ep+0 0x1.ea4afap+0"
-        ),
-        rests=st.hexes(
-            "0 0x1.8d96d4p-25 -0x1.9c0c22p-27 0x1.964904p-25 0x1.125002p-25 0x1.370be4p-25 -0x1.0a3550p-25"
-            " -0x1.00d8acp-27 0x1.26055cp-26 -0x1.05cb44p-25 0x1.67a1cap-28 0x1.a3b5e4p-28 -0x1.f9c304p-27"
-            " -0x1.6961b4p-28 -0x1.a5217cp-28 0x1.61428ep-28"
-        ),
-        e=st.hexes("1 0x1p-1 0x1.55571ep-3 0x1.555678p-5"),
-        two=st.hexes("0x1.62e430p-1 0x1.ebfbe0p-3 0x1.c6ad92p-5 0x1.3b2a06p-7"),
+# (e**r - 1) / r, |r| <= ln2/32, and (2**r - 1) / r, |r| <= 1/32, the lowest coefficients first: of e**r
+# 2**-37.5 and 2**-64.8, of 2**r 2**-35.3 and 2**-59.9
+_E = {
+    f32: st.hexes("1 0x1p-1 0x1.55571ep-3 0x1.555678p-5"),
+    f64: st.hexes(
+        "0x1p+0 0x1p-1 0x1.5555555555558p-3 0x1.55555554f272cp-5 0x1.11111110937a3p-7"
+        " 0x1.6c17eb048523fp-10 0x1.a01b8af2b5f63p-13"
     ),
-    f64: _Exp(
-        powers=st.hexes(
-            "0x1p+0 0x1.0b5586cf9890fp+0 0x1.172b83c7d517bp+0 0x1.2387a6e756238p+0 0x1.306fe0a31b715p+0"
-            " 0x1.3dea64c123422p+0 0x1.4bfdad5362a27p+0 0x1.5ab07dd485429p+0 0x1.6a09e667f3bcdp+0"
-            " 0x1.7a11473eb0187p+0 0x1.8ace5422aa0dbp+0 0x1.9c49182a3f09p+0 0x1.ae89f995ad3adp+0"
-            " 0x1.c199bdd85529cp+0 0x1.d5818dcfba487p+0 0x1.ea4afa2a490dap+0"
-        ),
-        rests=st.hexes(
-            "0 0x1.79aa65d837b6dp-54 -0x1.01b15eaa59348p-55 0x1.68efde3a8a894p-54 0x1.34d754db0abb6p-55"
-            " 0x1.59f48a72a4c6dp-55 0x1.690cebb7aafbp-56 0x1.063e1e21c5409p-54 -0x1.3b3efbf5e2228p-54"
-            " -0x1.b32dcb94da51dp-56 0x1.db72fc1f0eab4p-55 0x1.1affc2b91ce27p-56 0x1.c1a7792cb3387p-55"
-            " 0x1.36eae30af0cb3p-56 0x1.4a385a63d07a7p-56 -0x1.ff7128fd391fp-55"
-        ),
-        e=st.hexes(
-            "0x1p+0 0x1p-1 0x1.5555555555558p-3 0x1.55555554f272cp-5 0x1.11111110937a3p-7"
-            " 0x1.6c17eb048523fp-10 0x1.a01b8af2b5f63p-13"
-        ),
-        two=st.hexes(
-            "0x1.62e42fefa39efp-1 0x1.ebfbdff82c58fp-3 0x1.c6b08d7058d53p-5 0x1.3b2ab6fb59d4bp-7"
-            " 0x1.5d87eb62e3922p-10 0x1.4309d649ce7bbp-13 0x1.0c28d16193755p-16"
-        ),
+}
+_TWO = {
+    f32: st.hexes("0x1.62e430p-1 0x1.ebfbe0p-3 0x1.c6ad92p-5 0x1.3b2a06p-7"),
+    f64: st.hexes(
+        "0x1.62e42fefa39efp-1 0x1.ebfbdff82c58fp-3 0x1.c6b08d7058d53p-5 0x1.3b2ab6fb59d4bp-7"
+        " 0x1.5d87eb62e3922p-10 0x1.4309d649ce7bbp-13 0x1.0c28d16193755p-16"
     ),
 }
 
 
+@functools.cache
+def _powers(dtype: DType) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """2**(j/16), and what rounding them left out, in parts of them."""
+    powers = fo.to(dtype, fo.powers())
+    return powers, fo.to(dtype, [fo.over(x, p) - fo.ONE for x, p in zip(fo.powers(), powers, strict=True)])
+
+
 def e_terms(x: Operand) -> tuple[float, ...]:
     """Of (e**r - 1) / r in the format of x, lowest first."""
-    return _EXP[x.dtype].e
+    return _E[x.dtype]
 
 
 @data
@@ -118,13 +94,13 @@ def two_to(b: Builder, x: Operand) -> Power:
     shifted = b.op("add", x, shifter)
     r = b.op("sub", x, b.op("sub", shifted, shifter))
     scale, rest, steps = looked_up(b, shifted)
-    return Power(scale, b.op("fma", r, st.horner(b, r, _EXP[x.dtype].two), rest), steps)
+    return Power(scale, b.op("fma", r, st.horner(b, r, _TWO[x.dtype]), rest), steps)
 
 
 def looked_up(b: Builder, shifted: Value) -> tuple[Value, Value, Value]:
     """S, what it lacks in parts of it, and k in sixteenths."""
-    p, steps = _EXP[shifted.dtype], st.as_bits(b, shifted, st.form_of(shifted))
-    return scaled(b, steps, p.powers), st.element(b, steps, p.rests), steps
+    (powers, rests), steps = _powers(shifted.dtype), st.as_bits(b, shifted, st.form_of(shifted))
+    return scaled(b, steps, powers), st.element(b, steps, rests), steps
 
 
 def scaled(b: Builder, steps: Value, powers: tuple[float, ...], down: bool = False, plus: int = 0) -> Value:

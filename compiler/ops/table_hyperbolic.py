@@ -12,27 +12,21 @@ both.
 
 from __future__ import annotations
 
+import functools
+
 from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
 from ..ir.types import DType, f32, f64
+from . import formulas as fo
 from . import steps as st
 from .table_exp import apart, e_terms, e_to, reduced, rounded_once, scaled
-
-# 2**(j/16) in 12 bits
-_SHORT = st.hexes(
-    "0x1p+0 0x1.0b6p+0 0x1.172p+0 0x1.238p+0 0x1.306p+0 0x1.3dep+0 0x1.4cp+0 0x1.5acp+0 0x1.6ap+0"
-    " 0x1.7a2p+0 0x1.8acp+0 0x1.9c4p+0 0x1.ae8p+0 0x1.c1ap+0 0x1.d58p+0 0x1.ea4p+0"
-)
 
 
 @data
 class _Hyperbolic:
     """What a format needs; lowest coefficients first."""
 
-    short_rests: tuple[float, ...]  # the logarithm of what _SHORT left out
-    up: tuple[float, ...]  # S and T
-    down: tuple[float, ...]
-    rests: tuple[float, ...]  # R - r, if k ln2 is exact
+    s: tuple[float, ...]
     even: tuple[float, ...]  # (cosh R - 1) / z in powers of z = R**2
     odd: tuple[float, ...]  # (sinh(R) / R - 1) / z
     sinh: tuple[float, ...]  # (sinh(x) / x - 1) / z in powers of z = x**2, x <= 0.7
@@ -44,25 +38,10 @@ class _Hyperbolic:
 _HYPERBOLIC = {
     # of cosh 2**-29.2, of sinh 2**-31.5, of the last 2**-29.2
     f32: _Hyperbolic(
-        short_rests=st.hexes(
-            "0 -0x1.40ea36p-13 0x1.51eb06p-13 0x1.ae102ap-14 0x1.ab4930p-13 0x1.0bd64ap-13 -0x1.ca8ce0p-16"
-            " -0x1.6e6bd0p-13 0x1.c00c40p-14 -0x1.3ef782p-13 0x1.295520p-13 0x1.696bfcp-14 0x1.7b9c1cp-14"
-            " -0x1.c81dd6p-15 0x1.b1d1bap-17 0x1.6ed6bap-14"
-        ),
-        up=st.hexes(
+        s=st.hexes(
             "0x1p+0 0x1.0b53a6p+0 0x1.17297cp+0 0x1.23934ep+0 0x1.307b2ap+0 0x1.3de2cp+0 0x1.4bf862p+0"
             " 0x1.5ab56p+0 0x1.69f52ap+0 0x1.7a0bf4p+0 0x1.8ad4ap+0 0x1.9c5302p+0 0x1.ae89f2p+0 0x1.c18e66p+0"
             " 0x1.d584f8p+0 0x1.ea4e6cp+0"
-        ),
-        down=st.hexes(
-            "0x1p+0 0x1.ea4e6cp-1 0x1.d584f8p-1 0x1.c187c6p-1 0x1.ae7a04p-1 0x1.9c5302p-1 0x1.8ad4ap-1"
-            " 0x1.7a0bf4p-1 0x1.6a1ea4p-1 0x1.5ab56p-1 0x1.4bf862p-1 0x1.3de2cp-1 0x1.306fe6p-1 0x1.238f02p-1"
-            " 0x1.17297cp-1 0x1.0b53a6p-1"
-        ),
-        rests=st.hexes(
-            "0 0x1.cc6eb4p-16 0x1.dca5cep-16 -0x1.476a92p-13 -0x1.2faf54p-13 0x1.89ef6ep-14 0x1.05486cp-14"
-            " -0x1.cd8ee4p-15 0x1.d540f4p-13 0x1.cd8ee4p-15 -0x1.054878p-14 -0x1.89ef6ep-14 0x1.20a1ccp-22"
-            " 0x1.9d60ecp-14 -0x1.dca5dep-16 -0x1.cc6ea4p-16"
         ),
         even=st.hexes("0x1.00022ep-1"),
         odd=st.hexes("0x1.555714p-3"),
@@ -73,29 +52,11 @@ _HYPERBOLIC = {
     ),
     # 2**-66.2, 2**-75.5, 2**-60.2
     f64: _Hyperbolic(
-        short_rests=st.hexes(
-            "0 -0x1.40ea356256d8p-13 0x1.51eb063a2cb58p-13 0x1.ae102a48d814cp-14 0x1.ab492f25db1c9p-13"
-            " 0x1.0bd6498636df6p-13 -0x1.ca8cdf95bfdd6p-16 -0x1.6e6bd08f32a46p-13 0x1.c00c40725a061p-14"
-            " -0x1.3ef782b14d8f9p-13 0x1.295520044c5e9p-13 0x1.696bfbdb0a901p-14 0x1.7b9c1c91c385fp-14"
-            " -0x1.c81dd6fc72936p-15 0x1.b1d1ba7aa7ff9p-17 0x1.6ed6b9901151p-14"
-        ),
-        up=st.hexes(
+        s=st.hexes(
             "0x1p+0 0x1.0b5586cf89ef3p+0 0x1.172b83c7dff58p+0 0x1.2387a6e763eadp+0 0x1.306fe0a312f45p+0"
             " 0x1.3dea64c11a604p+0 0x1.4bfdad53557c4p+0 0x1.5ab07dd493d5cp+0 0x1.6a09e6aef907ep+0"
             " 0x1.7a11473ea1873p+0 0x1.8ace54229efd4p+0 0x1.9c49182a4a8dep+0 0x1.ae89f995b93bfp+0"
             " 0x1.c199bdd852dafp+0 0x1.d5818dcfb01b2p+0 0x1.ea4afa2a579cbp+0"
-        ),
-        down=st.hexes(
-            "0x1p+0 0x1.ea4afa2a63e36p-1 0x1.d5818dcfa802p-1 0x1.c199bdd83fe9fp-1 0x1.ae89f995b93bfp-1"
-            " 0x1.9c49182a4a8dep-1 0x1.8ace5422b9b0dp-1 0x1.7a11473ea0339p-1 0x1.6a09e620ee71cp-1"
-            " 0x1.5ab07dd4929e5p-1 0x1.4bfdad536bf04p-1 0x1.3dea64c11a604p-1 0x1.306fe0a312f45p-1"
-            " 0x1.2387a6e757a2ap-1 0x1.172b83c7db24dp-1 0x1.0b5586cf90a0cp-1"
-        ),
-        rests=st.hexes(
-            "0 0x1.c05ee5b34297bp-37 -0x1.3ede1e191eacbp-37 -0x1.832ce5f1b4cb4p-37 0x1.c8d1bfdd20b97p-38"
-            " 0x1.c9c264ead3732p-38 0x1.44761bf09ccaep-37 -0x1.5864882a29753p-37 -0x1.91c0ecff6effep-27"
-            " 0x1.3ba581ea8e863p-37 0x1.cb27df464d72ap-38 -0x1.c9c264eb114d4p-38 -0x1.c8d1bfdc7d252p-38"
-            " 0x1.5068f75b4625fp-40 0x1.6323f3c04eacep-38 -0x1.e6835b18a4a97p-38"
         ),
         even=st.hexes("0x1.0000000000004p-1 0x1.5555555484d77p-5 0x1.6c183dc119c19p-10"),
         odd=st.hexes("0x1.5555555555558p-3 0x1.111111109eb7ep-7 0x1.a01b727f2bb48p-13"),
@@ -110,6 +71,27 @@ _HYPERBOLIC = {
 }
 
 
+Table = tuple[float, ...]
+
+
+@functools.cache
+def _short(dtype: DType) -> tuple[Table, Table]:
+    """2**(j/16) in 12 bits, and the logarithm of what that left out."""
+    short = tuple(fo.to_bits(x, 11) for x in fo.powers())
+    return short, _rests(dtype, short)
+
+
+@functools.cache
+def _both(dtype: DType) -> tuple[Table, Table, Table]:
+    """S, T, and R - r if k ln2 is exact."""
+    s = _HYPERBOLIC[dtype].s
+    return s, fo.to(dtype, [fo.over(fo.ONE, x) for x in s]), _rests(dtype, s)
+
+
+def _rests(dtype: DType, s: Table) -> Table:
+    return fo.to(dtype, [fo.ln(fo.over(x, part)) for x, part in zip(fo.powers(), s, strict=True)])
+
+
 def _form(x: Operand) -> tuple[_Hyperbolic, st.Format]:
     return _HYPERBOLIC[x.dtype], st.form_of(x)
 
@@ -121,8 +103,9 @@ def expm1(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     counts = st.has_square(b, x, form)
     shifted, k, r = reduced(b, b.op("select", counts, st.at_least(b, x, p.ends[0]), b.imm(0.0, x)))
     steps = st.as_bits(b, shifted, form)
-    s = scaled(b, steps, _SHORT)
-    rest = b.op("fma", k, b.imm(-form.ln2_rest, x), st.element(b, steps, p.short_rests))
+    short, rests = _short(x.dtype)
+    s = scaled(b, steps, short)
+    rest = b.op("fma", k, b.imm(-form.ln2_rest, x), st.element(b, steps, rests))
     whole = b.op("add", r, rest)
     v = b.op("fma", b.op("mul", whole, whole), st.horner(b, whole, e_terms(x)[1:]), rest)
     start = b.op("add", s, b.imm(-1.0, x))
@@ -150,16 +133,15 @@ class _Powers:
 
 def _powers(b: Builder, a: Operand) -> _Powers:
     """Of numbers from 0 to where they are usual."""
-    p, form = _form(a)
+    (p, form), (up, down, rests) = _form(a), _both(a.dtype)
     shifted, k, r = reduced(b, a)
     steps = st.as_bits(b, shifted, form)
-    s, t = scaled(b, steps, p.up, plus=-1), scaled(b, steps, p.down, down=True, plus=-1)
-    rest = b.op("fma", k, b.imm(-form.ln2_rest, a), st.element(b, steps, p.rests))
+    s, t = scaled(b, steps, up, plus=-1), scaled(b, steps, down, down=True, plus=-1)
+    rest = b.op("fma", k, b.imm(-form.ln2_rest, a), st.element(b, steps, rests))
     r = b.op("add", r, rest)
     z = b.op("mul", r, r)
     minus, even, odd = b.op("neg", r), st.horner(b, z, p.even), st.horner(b, z, p.odd)
-    up, down = (b.op("fma", z, b.op("fma", n, odd, even), n) for n in (r, minus))
-    return _Powers(s, t, up, down)
+    return _Powers(s, t, *(b.op("fma", z, b.op("fma", n, odd, even), n) for n in (r, minus)))
 
 
 def _half_power(b: Builder, a: Operand) -> Value:
