@@ -220,7 +220,7 @@ FAULTS = (
     Planted(
         "`maximum` drops NaN", "elements", "compiler/ops/decompose.py",
         'maximum = _extreme("gt")',
-        'maximum = lambda b, args, dtype: b.op("select", b.op("gt", *args), *args)',
+        'maximum = lambda b, *args: b.op("select", b.op("gt", *args), *args)',
     ),
     Planted(
         "argmax takes the last of equal values", "elements", "compiler/ops/folds.py",

@@ -52,7 +52,6 @@ def _arcsine(b: Builder, a: Operand) -> tuple[Value, Value, Value]:
 
 @st.of_f32(arcs_single.arcsin)
 @st.odd(None, st.F64.half)
-@st.of_f64
 def arcsin(b: Builder, x: Operand) -> Operand:
     """The inverse of sin. -0 at -0, NaN beyond 1."""
     far, s, rest = _arcsine(b, x)
@@ -63,7 +62,6 @@ def arcsin(b: Builder, x: Operand) -> Operand:
 
 
 @st.of_f32(arcs_single.arccos)
-@st.of_f64
 def arccos(b: Builder, x: Operand) -> Operand:
     """The inverse of cos. 0 at 1, NaN beyond."""
     far, s, rest = _arcsine(b, st.at_least(b, b.op("abs", x), st.F64.least))
@@ -105,7 +103,6 @@ def _arctangent(
 
 @st.of_f32(arcs_single.arctan)
 @st.odd(None, st.F64.half)
-@st.of_f64
 def arctan(b: Builder, x: Operand) -> Operand:
     """The inverse of tan. -0 at -0, pi/2 at inf."""
     one = b.imm(1.0, x)
@@ -118,7 +115,6 @@ def arctan(b: Builder, x: Operand) -> Operand:
 
 
 @st.of_f32(arcs_single.arctan2)
-@st.of_f64
 def arctan2(b: Builder, y: Operand, x: Operand) -> Operand:
     """The angle of the point (x, y) of the operands y, x, with the special cases of C99 (annex F)."""
     form = st.F64

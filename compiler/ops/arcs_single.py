@@ -108,7 +108,7 @@ def arctan2(b: Builder, y: Operand, x: Operand) -> Value:
 
     inside = b.op("and", b.op("ge", d, b.imm(_TINY[0], x)), b.op("le", d, b.imm(high, x)))  # NaN is not
     usual = _positive_angle(b, n, d, steep, left)
-    (result,) = st.where_any(b, b.op("not", inside), (usual,), slowly)
+    result = st.where(b, b.op("not", inside), usual, slowly)
     return st.copied_sign(b, result, y, st.F32)
 
 

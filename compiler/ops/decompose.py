@@ -1,14 +1,13 @@
 """How one element of an op is computed, in loop instructions.
 
-Each function takes (builder, operands, result dtype) and returns the value; operands are scalars
-or vectors alike. Nothing here calls a library, so code inlines, vectorises, and gives the same
-bits on every target.
+Each function takes a builder and the operands, scalars or vectors alike, and returns the value, of which
+`cast` is told the dtype. Nothing here calls a library, so code inlines, vectorises, and gives the same bits
+on every target.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 
 from ..ir.loop import Builder, Imm, Operand, Value
@@ -16,14 +15,16 @@ from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64
 from .arcs import arccos, arcsin, arctan, arctan2
 from .exponential import exp, exp2, exp_term, sigmoid
 from .gamma import digamma, lgamma, trigamma
-from .logarithm import arccosh, arcsinh, arctanh, log, log1p, log2, log10
 from .power import power
 from .random import threefry
+from .steps import Lower
 from .table_cbrt import cbrt
 from .table_erf import erf
 from .table_erfc import erfc
 from .table_erfinv import erfinv
 from .table_hyperbolic import cosh, expm1, sinh
+from .table_inverse import arccosh, arcsinh, arctanh
+from .table_log import log, log1p, log2, log10
 from .table_tanh import tanh
 from .trigonometric import cos, sin, tan
 
@@ -33,12 +34,10 @@ __all__ = [
     "log1p", "log2", "power", "sigmoid", "sin", "sinh", "tan", "tanh", "trigamma",
 ]  # fmt: skip
 
-Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]
 _BITS = {32: "i32", 64: "i64"}
 
 
-def cast(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-    (x,) = args
+def cast(b: Builder, x: Operand, dtype: DType) -> Operand:
     if x.dtype == dtype:
         return x
     x = b.widened(x)
@@ -65,44 +64,40 @@ def _round_to_odd(b: Builder, x: Operand) -> Value:
     return b.op("bitcast", b.op("select", inexact, odd, bits), dtype=f32)
 
 
-def absolute(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-    (x,) = args
-    if dtype.kind == "u":
+def absolute(b: Builder, x: Operand) -> Operand:
+    if x.dtype.kind == "u":
         return x
-    if dtype.is_float:
+    if x.dtype.is_float:
         return b.op("abs", x)
     return b.op("select", b.op("lt", x, b.imm(0, x)), b.op("neg", x), x)
 
 
-def place(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-    index, n = args
-    if dtype.kind == "u":
+def place(b: Builder, index: Operand, n: Operand) -> Operand:
+    if index.dtype.kind == "u":
         return index
     return b.op("select", b.op("lt", index, b.imm(0, index)), b.op("add", index, n), index)
 
 
-def natural(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-    (x,) = args
-    return x if dtype.kind == "u" else b.op("select", b.op("lt", x, b.imm(0, x)), b.imm(0, x), x)
+def natural(b: Builder, x: Operand) -> Operand:
+    return x if x.dtype.kind == "u" else b.op("select", b.op("lt", x, b.imm(0, x)), b.imm(0, x), x)
 
 
-def sign(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+def sign(b: Builder, x: Operand) -> Operand:
     """NumPy's: -1, 0, 1; NaN stays; -0.0 gives 0.0."""
-    (x,) = args
-    if dtype.is_float:
+    if x.dtype.is_float:
         return b.op("sign", x)
     zero, one = b.imm(0, x), b.imm(1, x)
-    if dtype.kind == "u":
+    if x.dtype.kind == "u":
         return b.op("select", b.op("ne", x, zero), one, zero)
     unit = b.op("select", b.op("lt", x, zero), b.imm(-1, x), one)
     return b.op("select", b.op("eq", x, zero), zero, unit)
 
 
 def _extreme(better: str) -> Lower:
-    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    def lower(b: Builder, x: Operand, y: Operand) -> Operand:
         """NumPy's: a NaN operand wins, the first one first; between equals (+0, -0) the second, but
         for float16, where NumPy keeps the first."""
-        x, y = args
+        dtype = x.dtype
         if dtype is b1:
             return b.op("or" if better == "gt" else "and", x, y)
         if dtype in (f32, f64):
@@ -121,16 +116,16 @@ maximum = _extreme("gt")
 minimum = _extreme("lt")
 
 
-def _int_divide(b: Builder, x: Operand, y: Operand, dtype: DType) -> tuple[Value, Value]:
+def _int_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     """Floor quotient and remainder. x // 0 is 0 and x % 0 is 0; MIN // -1 wraps to MIN. Of a power of two
     both are one instruction; LLVM's `sdiv` by one is wrong for squares of small numbers (22.1, vectors
     of i64)."""
     if isinstance(y, Imm) and y.value > 0 and not int(y.value) & (int(y.value) - 1):
         places = b.imm(int(y.value).bit_length() - 1, x)
         return b.op("shr", x, places), b.op("and", x, b.imm(int(y.value) - 1, x))
-    if dtype.bits < 64:
-        return _small_divide(b, x, y, dtype)
-    if dtype.kind == "i":
+    if x.dtype.bits < 64:
+        return _small_divide(b, x, y)
+    if x.dtype.kind == "i":
         return _long_divide(b, x, y)
     zero = b.imm(0, x)
     by_zero = b.op("eq", y, zero)
@@ -162,11 +157,12 @@ def _long_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     return b.op("select", by_zero, zero, q), b.op("select", by_zero, zero, r)
 
 
-def _small_divide(b: Builder, x: Operand, y: Operand, dtype: DType) -> tuple[Value, Value]:
+def _small_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     """The same in floats, for vectors of integers would be divided one by one: floor((x + 1/2) / y), or
     x - 1/2 for y < 0. That is 1/(2y) away from whole numbers; the product with a rounded 1/y is off by
     1/(128y) at most: x and y have 16 bits in float32, 32 in float64. Of a y that is the same everywhere 1/y
     is made once."""
+    dtype = x.dtype
     wide, bits, fraction = (f32, i32, 23) if dtype.bits <= 16 else (f64, i64, 52)
     a, d = b.op("cast", x, dtype=wide), b.op("cast", y, dtype=wide)
     zero = b.imm(0.0, d)
@@ -211,44 +207,38 @@ def _copy_sign(b: Builder, magnitude: Operand, sign_of: Operand) -> Value:
     return b.op("bitcast", b.op("or", m, s), dtype=sign_of.dtype)
 
 
-def fmod(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+def fmod(b: Builder, x: Operand, y: Operand) -> Operand:
     """NumPy's: what is left after division towards zero; of integers x fmod 0 is 0."""
-    x, y = args
-    if dtype.is_float:
+    if x.dtype.is_float:
         return b.op("rem", x, y)
     zero = b.imm(0, x)
     none = b.op("eq", y, zero)
-    if dtype.kind == "i":  # MIN rem -1 has no meaning
+    if x.dtype.kind == "i":  # MIN rem -1 has no meaning
         none = b.op("or", none, b.op("eq", y, b.imm(-1, y)))
     return b.op("select", none, zero, b.op("rem", x, b.op("select", none, b.imm(1, y), y)))
 
 
-def copysign(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-    return _copy_sign(b, *args)
+def copysign(b: Builder, x: Operand, y: Operand) -> Operand:
+    return _copy_sign(b, x, y)
 
 
-def floordiv(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-    if dtype.is_float:
-        return _float_divide(b, *args)[0]
-    return _int_divide(b, args[0], args[1], dtype)[0]
+def floordiv(b: Builder, x: Operand, y: Operand) -> Operand:
+    return (_float_divide if x.dtype.is_float else _int_divide)(b, x, y)[0]
 
 
-def mod(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-    if dtype.is_float:
-        return _float_divide(b, *args)[1]
-    return _int_divide(b, args[0], args[1], dtype)[1]
+def mod(b: Builder, x: Operand, y: Operand) -> Operand:
+    return (_float_divide if x.dtype.is_float else _int_divide)(b, x, y)[1]
 
 
 def _shift(name: str) -> Lower:
-    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+    def lower(b: Builder, x: Operand, amount: Operand) -> Operand:
         """NumPy's: an amount outside of 0..width-1 shifts everything out (the sign stays)."""
-        x, amount = args
-        last = b.imm(dtype.bits - 1, amount)
+        last, signed = b.imm(x.dtype.bits - 1, amount), x.dtype.kind == "i"
         inside = b.op("le", amount, last)
-        if dtype.kind == "i":
+        if signed:
             inside = b.op("and", inside, b.op("ge", amount, b.imm(0, amount)))
         kept = b.op(name, x, b.op("select", inside, amount, last))
-        if name == "shr" and dtype.kind == "i":
+        if name == "shr" and signed:
             return kept  # a shift by width-1 leaves only the sign, as shifting further would
         return b.op("select", inside, kept, b.imm(0, x))
 
@@ -259,10 +249,9 @@ shift_left = _shift("shl")
 shift_right = _shift("shr")
 
 
-def random_bits(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+def random_bits(b: Builder, k0: Operand, k1: Operand, c0: Operand, c1: Operand) -> Operand:
     def rotate(x: Operand, places: int) -> Operand:
         return b.op("or", b.op("shl", x, b.imm(places, x)), b.op("shr", x, b.imm(32 - places, x)))
 
-    k0, k1, c0, c1 = args
     add, xor = partial(b.op, "add"), partial(b.op, "xor")
     return threefry((k0, k1), (c0, c1), add, xor, rotate, lambda value: b.imm(value, k0))

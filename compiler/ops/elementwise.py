@@ -14,7 +14,7 @@ from ..ir.types import DTYPES, DType, TensorType, b1, tensor_type
 from . import complex_functions as rules
 from .complex import bilinear, cast, compared, kept, linear
 from .leaves import const, zeros_like
-from .record import Array, Attrs, Named, Op, Sample, Types, Vjp, dec, define, fail, operands
+from .record import Array, Attrs, Named, Op, Sample, Types, Vjp, dec, define, fail, later, operands
 
 
 def _same(name: str, arity: int, kinds: str, result: DType | None) -> Callable[..., TensorType]:
@@ -218,8 +218,8 @@ WHERE = define(
     samples=(Sample(((7,), (7,), (7,))), Sample(((3, 5),) * 3)), slope="constant", of_complex=linear,
 )  # fmt: skip
 CAST = define(
-    "cast", "elementwise", _infer_cast, lambda attrs, x: convert(x, attrs["dtype"]), _d_cast, dec.cast,
-    "biuf", attrs=("dtype",),
+    "cast", "elementwise", _infer_cast, lambda attrs, x: convert(x, attrs["dtype"]), _d_cast,
+    lambda b, args, dtype: later("decompose", "cast")(b, *args, dtype), "biuf", attrs=("dtype",),
     samples=tuple(Sample(((7,),), {"dtype": d}) for d in DTYPES.values()), flops=0, slope="constant",
     of_complex=cast,
 )  # fmt: skip

@@ -86,11 +86,10 @@ def _power(
 # --- the functions -------------------------------------------------------------------------------
 
 
-@st.by_format
-def exp_term(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+def exp_term(b: Builder, x: Operand) -> Operand:
     """`exp` in half of its instructions: float32 within 0.9 units in the last place, denormal results rounded
     twice."""
-    (x,) = args
+    form = st.form_of(x)
     low, high = exp_range(form)
     # What is masked comes as -inf: processors take a hundred times as long where a result underflows.
     gone, zero = b.op("lt", x, b.imm(low, x)), b.imm(0.0, x)
@@ -99,23 +98,21 @@ def exp_term(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
     return b.op("select", gone, zero, b.op("scale", exp_reduced(b, r, form), k))
 
 
-@st.by_format
-def exp(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+def exp(b: Builder, x: Operand) -> Operand:
     """e**x. 0 at -inf, inf at inf."""
-    return _power(b, args[0], e_to, _EXP[form.dtype].usual, exp_range(form))
+    return _power(b, x, e_to, _EXP[x.dtype].usual, exp_range(st.form_of(x)))
 
 
-@st.by_format
-def exp2(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+def exp2(b: Builder, x: Operand) -> Operand:
     """2**x. 0 at -inf, inf at inf."""
+    form = st.form_of(x)
     most, lost = form.bias + 2.0, form.fraction + 2
-    return _power(b, args[0], two_to, form.bias - 1.0, (-most - lost, most))
+    return _power(b, x, two_to, form.bias - 1.0, (-most - lost, most))
 
 
-@st.by_format
-def sigmoid(b: Builder, args: tuple[Operand, ...], form: st.Format) -> Operand:
+def sigmoid(b: Builder, x: Operand) -> Operand:
     """1 / (1 + e**-x). 0 at -inf, 1 at inf."""
-    (x,), p = args, _EXP[form.dtype]
+    p, form = _EXP[x.dtype], st.form_of(x)
     below, one = b.op("lt", x, b.imm(0.0, x)), b.imm(1.0, x)
     minus = b.op("neg", b.op("abs", x))
     power = e_to(b, st.at_most(b, minus, -form.least))

@@ -23,9 +23,8 @@ from collections.abc import Callable
 
 from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
-from ..ir.types import DType
 from . import steps as st
-from .logarithm import log_twice
+from .table_log import log_twice
 
 NEAR = 0.8  # below, lgamma and digamma go by 1 + a
 FAR = 2.5  # beyond, the series of Stirling
@@ -198,9 +197,9 @@ def _log_sine(b: Builder, r: Operand, factor: Operand) -> st.Pair:
 # --- the functions -------------------------------------------------------------------------------
 
 
-def _lgamma(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+@st.in_f64
+def lgamma(b: Builder, x: Operand) -> Operand:
     """log|gamma(x)|. inf at 0, at negative whole numbers and at inf; -inf at -inf, as SciPy has it."""
-    (x,) = args
     zero, one = b.imm(0.0, x), b.imm(1.0, x)
     a = b.op("abs", x)
     near, far = b.op("lt", a, b.imm(NEAR, x)), b.op("gt", a, b.imm(FAR, x))
@@ -228,9 +227,9 @@ def _lgamma(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     return b.op("select", b.op("eq", x, minus_inf), minus_inf, result)
 
 
-def _digamma(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+@st.in_f64
+def digamma(b: Builder, x: Operand) -> Operand:
     """The derivative of log gamma. -inf at 0, inf at -0 and inf; NaN at negative whole numbers and -inf."""
-    (x,) = args
     zero, one = b.imm(0.0, x), b.imm(1.0, x)
     a = b.op("abs", x)
     near, far = b.op("lt", a, b.imm(NEAR, x)), b.op("gt", a, b.imm(FAR, x))
@@ -262,9 +261,9 @@ def _digamma(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     return _joined(b, _where_negative(b, x, of_positive, negative))
 
 
-def _trigamma(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+@st.in_f64
+def trigamma(b: Builder, x: Operand) -> Operand:
     """The derivative of digamma. inf at 0, at negative whole numbers and -inf; 0 at inf."""
-    (x,) = args
     zero = b.imm(0.0, x)
     a = b.op("abs", x)
     far = b.op("gt", a, b.imm(FAR, x))
@@ -288,8 +287,3 @@ def _trigamma(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     result = _joined(b, _where_negative(b, x, of_positive, negative))
     result = b.op("select", b.op("eq", x, b.imm(-math.inf, x)), b.imm(math.inf, x), result)
     return b.op("select", b.op("eq", x, b.imm(math.inf, x)), zero, result)
-
-
-lgamma = st.in_f64(_lgamma, _lgamma)
-digamma = st.in_f64(_digamma, _digamma)
-trigamma = st.in_f64(_trigamma, _trigamma)

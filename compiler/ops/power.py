@@ -9,7 +9,6 @@ from ..ir.loop import Builder, Operand, Value
 from . import steps as st
 from . import table_power
 from .exponential import exp_range, exp_tail, reduced
-from .logarithm import add_multiple
 
 Magnitude = Callable[[Builder, Operand, Operand], Value]
 
@@ -22,12 +21,10 @@ _ATANH = st.hexes(
 
 def _power32(b: Builder, x: Operand, y: Operand) -> Operand:
     usual, rare = table_power.usual(b, x, y)
-    (result,) = st.where_any(b, rare, (usual,), lambda: (_any(b, x, y, st.F32, table_power.magnitude),))
-    return result
+    return st.where(b, rare, usual, lambda: (_any(b, x, y, st.F32, table_power.magnitude),))
 
 
 @st.of_f32(_power32)
-@st.of_f64
 def power(b: Builder, x: Operand, y: Operand) -> Operand:
     """x**y, with the special cases of C99 (annex F): x**0 = 1 and 1**y = 1, of NaN too."""
     return _any(b, x, y, st.F64, _power64)
@@ -111,7 +108,10 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
 
     term, lost = st.product(b, cube, c)
     term_rest = b.op("fma", cube_rest, c, b.op("fma", cube, c_rest, lost))
-    total, rest = add_multiple(b, k, b.op("add", s, s))
+    # k ln2 + 2 s, with ln2 as rounded; k ln2 - total is exact: it is about -2 s
+    ln2, twice = b.imm(st.F64.ln2, f), b.op("add", s, s)
+    total = b.op("fma", k, ln2, twice)
+    rest = b.op("add", b.op("fma", k, ln2, b.op("neg", total)), twice)
     rest = b.op("fma", k, b.imm(st.F64.ln2_rest, k), rest)
     rest = b.op("add", b.op("fma", two, s_rest, rest), term_rest)
     result = b.op("add", total, term)

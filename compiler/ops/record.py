@@ -156,7 +156,8 @@ class _Decompose:
     its machine code in the cache never lowers."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        return later("decompose", name)
+        function = later("decompose", name)
+        return lambda b, args, dtype: function(b, *args)
 
     @staticmethod
     def in_wide(lower: Callable[..., Any]) -> Callable[..., Any]:

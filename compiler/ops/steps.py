@@ -29,7 +29,7 @@ from ..ir.loop import Builder, Imm, Operand, Value
 from ..ir.types import DType, b1, f32, f64, i32, i64, u32, u64
 
 Pair = tuple[Operand, Operand]
-Lower = Callable[[Builder, tuple[Operand, ...], DType], Operand]
+Lower = Callable[..., Operand]  # of a builder and the operands
 
 
 def hexes(text: str) -> tuple[float, ...]:
@@ -110,40 +110,18 @@ _LONG = 8
 HALF = F32.half, F64.half
 
 
-def by_format(native: Callable[[Builder, tuple[Operand, ...], Format], Operand]) -> Lower:
-    """A function that is written for all formats at once."""
-
-    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-        return native(b, args, FORMATS[dtype])
-
-    return lower
-
-
-def of_f64(double: Callable[..., Operand]) -> Lower:
-    """A function that is written for float64 alone."""
-    return lambda b, args, dtype: double(b, *args)
-
-
-def of_f32(single: Callable[..., Operand]) -> Callable[[Lower], Lower]:
+def of_f32(single: Lower) -> Callable[[Lower], Lower]:
     """float32 goes by a function of its own, float64 by what follows."""
-
-    def decorate(lower: Lower) -> Lower:
-        def run(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-            return single(b, *args) if dtype is f32 else lower(b, args, dtype)
-
-        return run
-
-    return decorate
+    return lambda double: lambda b, *args: (single if args[0].dtype is f32 else double)(b, *args)
 
 
-def in_f64(single: Lower, double: Lower) -> Lower:
+def in_f64(double: Lower) -> Lower:
     """float32 is computed inside of float64."""
 
-    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-        if dtype == f64:
-            return double(b, args, dtype)
-        wide = tuple(b.op("cast", a, dtype=f64) for a in args)
-        return b.op("cast", single(b, wide, f64), dtype=f32)
+    def lower(b: Builder, *args: Operand) -> Operand:
+        if args[0].dtype is f64:
+            return double(b, *args)
+        return b.op("cast", double(b, *(b.op("cast", a, dtype=f64) for a in args)), dtype=f32)
 
     return lower
 
@@ -155,32 +133,28 @@ def odd(single: float | None, double: float | None) -> Callable[[Lower], Lower]:
     as long."""
 
     def decorate(lower: Lower) -> Lower:
-        def run(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-            (x,), form = args, FORMATS[dtype]
-            a, edge = b.op("abs", x), double if dtype is f64 else single
+        def run(b: Builder, x: Operand) -> Operand:
+            a, edge = b.op("abs", x), double if x.dtype is f64 else single
             if edge is None:
-                result = lower(b, (a,), dtype)
+                result = lower(b, a)
             else:
-                result = lower(b, (at_least(b, a, edge),), dtype)
+                result = lower(b, at_least(b, a, edge))
                 result = b.op("select", b.op("lt", a, b.imm(edge, x)), a, result)
-            return with_sign(b, result, sign_of(b, x, form), form)
+            return with_sign(b, result, sign_of(b, x, form_of(x)), form_of(x))
 
         return run
 
     return decorate
 
 
-def near_zero(double: float, linear: bool) -> Callable[[Lower], Lower]:
-    """The same of what is written for numbers of both signs; float64 alone has an edge. The result is x, if
-    the function is linear there, or what it is at 0."""
+def near_zero(edge: float, linear: bool) -> Callable[[Lower], Lower]:
+    """The same of what is written for float64 of both signs. The result is x, if the function is linear
+    there, or what it is at 0."""
 
     def decorate(lower: Lower) -> Lower:
-        def run(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-            if dtype is not f64:
-                return lower(b, args, dtype)
-            (x,) = args
-            tiny = b.op("lt", b.op("abs", x), b.imm(double, x))
-            result = lower(b, (b.op("select", tiny, b.imm(0.0, x), x),), dtype)
+        def run(b: Builder, x: Operand) -> Operand:
+            tiny = b.op("lt", b.op("abs", x), b.imm(edge, x))
+            result = lower(b, b.op("select", tiny, b.imm(0.0, x), x))
             return b.op("select", tiny, x, result) if linear else result
 
         return run

@@ -85,9 +85,8 @@ def _root(b: Builder, x: Operand) -> Value:
     return st.as_float(b, b.op("add", st.as_bits(b, root, form), up), form)
 
 
-def cbrt(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Value:
+def cbrt(b: Builder, x: Operand) -> Value:
     """Zeros, infinities and NaN stay."""
-    (x,) = args
     form = st.form_of(x)
     a = b.op("abs", x)
     bits = st.as_bits(b, a, form)

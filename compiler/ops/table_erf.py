@@ -8,7 +8,7 @@ by its A and polynomial P. A is about erf(c) / c, so that P is small and but one
 from __future__ import annotations
 
 from ..ir.loop import Builder, Operand, Value
-from ..ir.types import DType, f32, f64
+from ..ir.types import f32, f64
 from . import steps as st
 
 _MORE = float.fromhex("0x1.06eba8214db69p-3")  # 2/sqrt(pi) - 1
@@ -109,15 +109,15 @@ _ERF = {
 
 
 @st.odd(None, None)
-def erf(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Value:
+def erf(b: Builder, a: Operand) -> Value:
     """The error function. -0 at -0, 1 at inf, -1 at -inf."""
-    (a,), form, step = args, st.FORMATS[dtype], _STEP[dtype]
-    factors, *terms = st.rows(_ERF[dtype])
-    t = st.clamp(b, a, _SMALL[dtype], _RANGE[dtype])
+    form, step, low = st.form_of(a), _STEP[a.dtype], _SMALL[a.dtype]
+    factors, *terms = st.rows(_ERF[a.dtype])
+    t = st.clamp(b, a, low, _RANGE[a.dtype])
     shifter = b.imm(form.shifter, a)
     shifted = b.op("fma", t, b.imm(1 / step, a), shifter)
     r = b.op("fma", b.op("sub", shifted, shifter), b.imm(-step, a), t)
     number = st.as_bits(b, shifted, form)
     usual = b.op("fma", st.element(b, number, factors), t, st.by_elements(b, number, r, terms))
-    small = b.op("lt", a, b.imm(_SMALL[dtype], a))
+    small = b.op("lt", a, b.imm(low, a))
     return st.where(b, small, usual, lambda: (st.times(b, a, _MORE, form),))

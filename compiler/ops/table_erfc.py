@@ -11,7 +11,7 @@ and added to it at the end. Of float64 most of W is B h, so that what rounding l
 from __future__ import annotations
 
 from ..ir.loop import Builder, Operand
-from ..ir.types import DType, f32, f64
+from ..ir.types import f32, f64
 from . import steps as st
 from .table_exp import apart, e_in_parts, scaled_once
 
@@ -122,9 +122,9 @@ _ERFC = {
 }
 
 
-def erfc(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+def erfc(b: Builder, x: Operand) -> Operand:
     """1 - erf(x). 2 at -inf, 0 at inf."""
-    (x,), form = args, st.FORMATS[dtype]
+    dtype, form = x.dtype, st.form_of(x)
     centres, factors, *terms = st.rows(_ERFC[dtype])
     a = st.clamp(b, b.op("abs", x), form.least, _RANGE[dtype])
     number = st.quarter(b, b.op("add", a, b.imm(_START[dtype], x)))

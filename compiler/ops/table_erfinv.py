@@ -17,7 +17,7 @@ import math
 
 from ..ir.data import data
 from ..ir.loop import Builder, Operand, Value
-from ..ir.types import DType, f32, f64
+from ..ir.types import f32, f64
 from . import formulas as fo
 from . import steps as st
 
@@ -190,9 +190,9 @@ def _high(p: _Inverse, left: int) -> tuple[float, ...]:
 
 
 @st.odd(None, None)
-def erfinv(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Value:
+def erfinv(b: Builder, a: Operand) -> Value:
     """The inverse of erf. -0 at -0, inf at 1, -inf at -1, NaN beyond."""
-    (a,), p, form = args, _ERFINV[dtype], st.FORMATS[dtype]
+    p, form = _ERFINV[a.dtype], st.form_of(a)
     bits = st.as_bits(b, a, form)
     least, one = (form.bias - p.small) << form.fraction, form.bias << form.fraction
     rare = b.op("ge", b.op("sub", bits, b.imm(least, bits)), b.imm(one - least, bits))

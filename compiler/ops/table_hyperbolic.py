@@ -96,9 +96,8 @@ def _form(x: Operand) -> tuple[_Hyperbolic, st.Format]:
     return _HYPERBOLIC[x.dtype], st.form_of(x)
 
 
-def expm1(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+def expm1(b: Builder, x: Operand) -> Operand:
     """e**x - 1. -1 at -inf, inf at inf, -0 at -0."""
-    (x,) = args
     p, form = _form(x)
     counts = st.has_square(b, x, form)
     shifted, k, r = reduced(b, b.op("select", counts, st.at_least(b, x, p.ends[0]), b.imm(0.0, x)))
@@ -151,10 +150,10 @@ def _half_power(b: Builder, a: Operand) -> Value:
     return b.op("scale", b.op("fma", s, power.q, s), b.op("sub", k, b.imm(1.0, a)))
 
 
-def cosh(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+def cosh(b: Builder, x: Operand) -> Operand:
     """The hyperbolic cosine. inf at -inf and inf."""
-    p, form = _form(args[0])
-    a = st.at_least(b, b.op("abs", args[0]), form.half)
+    p, form = _form(x)
+    a = st.at_least(b, b.op("abs", x), form.half)
     e = _powers(b, a)
     other = b.op("fma", e.t, e.down, e.t)
     usual = b.op("add", e.s, b.op("fma", e.s, e.up, other))
@@ -162,9 +161,8 @@ def cosh(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     return st.where(b, large, usual, lambda: (_half_power(b, a),))
 
 
-def sinh(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Value:
+def sinh(b: Builder, x: Operand) -> Value:
     """The hyperbolic sine. -0 at -0, inf at inf."""
-    (x,) = args
     p, form = _form(x)
     a = b.op("abs", x)
     m = b.op("select", b.op("lt", a, b.imm(form.half, a)), b.imm(0.0, a), a)  # no cube is a denormal number

@@ -34,8 +34,9 @@ def _twice(b: Builder, x: Operand) -> Operand:
     return table_log.log_of_sum(b, (x, b.imm(0.0, x)), b.imm(1.0, x))
 
 
+@st.odd(*st.HALF)
 def arcsinh(b: Builder, a: Operand) -> Operand:
-    """Of a number that is not negative; inf at inf."""
+    """The inverse of sinh. -0 at -0, inf at inf."""
     one = b.imm(1.0, a)
     root = b.op("sqrt", b.op("fma", a, a, one))
     minus = b.op("neg", root)
@@ -49,7 +50,7 @@ def arcsinh(b: Builder, a: Operand) -> Operand:
 
 
 def arccosh(b: Builder, a: Operand) -> Operand:
-    """0 at 1, NaN below, inf at inf."""
+    """The inverse of cosh. 0 at 1, NaN below, inf at inf."""
     one = b.imm(1.0, a)
     beyond = b.op("sub", a, one)  # a**2 - 1 = beyond**2 + 2 beyond
     twice = b.op("add", beyond, beyond)
@@ -66,8 +67,9 @@ def arccosh(b: Builder, a: Operand) -> Operand:
     return st.where(b, b.op("not", inside), usual, slowly)
 
 
+@st.odd(*st.HALF)
 def arctanh(b: Builder, a: Operand) -> Operand:
-    """Of a number that is not negative; inf at 1, NaN beyond."""
+    """The inverse of tanh. -0 at -0, inf at 1, NaN beyond."""
     one = b.imm(1.0, a)
     (n, n_rest), (d, d_rest) = st.fast_sum(b, one, a), st.fast_sum(b, one, b.op("neg", a))
     y = b.op("div", n, d)

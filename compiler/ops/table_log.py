@@ -1,4 +1,4 @@
-"""Logarithms by tables, as loop instructions.
+"""log, log2, log10 and log1p by tables, as loop instructions.
 
     x = 2**k m, 1 <= m < 2;  r = m d - c, |r| < 0.063 c, by the d of the sixteenth in which m is
     log(x) = k log(2) + log(c / d) + log(1 + r / c)
@@ -134,16 +134,6 @@ LOG10 = {
 }
 
 
-def log(b: Builder, x: Operand, base: Base) -> Value:
-    """The logarithm. -inf at 0 and -0, NaN below, inf at inf."""
-
-    def slowly() -> tuple[Operand]:
-        y, octaves = lifted(b, x)
-        return (st.at_ends(b, x, _log(b, _terms(b, y, base, octaves)), st.form_of(x)),)
-
-    return st.where(b, rare(b, x), _log(b, _terms(b, x, base)), slowly)
-
-
 def rare(b: Builder, x: Operand) -> Value:
     """Whether x is no positive normal number."""
     form = st.form_of(x)
@@ -162,14 +152,14 @@ def lifted(b: Builder, x: Operand) -> st.Pair:
 
 def log_of_sum(b: Builder, y: st.Pair, octaves: Operand | None = None) -> Value:
     """ln(2**octaves (y + rest)); y is no denormal number, but may be at an end."""
-    usual = _log(b, _terms(b, y[0], LN, octaves), y[1])
+    usual = _near(b, _terms(b, y[0], LN, octaves), y[1])
     return st.where(b, rare(b, y[0]), usual, lambda: (st.at_ends(b, y[0], usual, st.form_of(y[0])),))
 
 
 def log_of(b: Builder, x: Operand, more: Operand) -> Value:
     """ln(x) + more of a positive normal number."""
     terms = _terms(b, x, LN)
-    return _log(b, replace(terms, low=b.op("add", terms.low, more)))
+    return _near(b, replace(terms, low=b.op("add", terms.low, more)))
 
 
 def ln_twice(b: Builder, x: Operand, octaves: Operand | None = None, rest: Operand | None = None) -> st.Pair:
@@ -230,7 +220,7 @@ def _terms(b: Builder, x: Operand, by_type: Base, octaves: Operand | None = None
     return _Terms(r, high, low, d, power, base)
 
 
-def _log(b: Builder, x: _Terms, rest: Operand | None = None) -> Value:
+def _near(b: Builder, x: _Terms, rest: Operand | None = None) -> Value:
     """The logarithm of 2**octaves (x + rest)."""
     r, base = x.r, x.base
     low = x.low if rest is None else x.beside(b, rest)  # log(x + rest) = log(x) + rest / x
@@ -242,3 +232,53 @@ def _log(b: Builder, x: _Terms, rest: Operand | None = None) -> Value:
         return b.op("add", x.high, b.op("add", r, small))
     total, lost = st.fast_sum(b, x.high, r)
     return b.op("add", total, b.op("add", lost, small))
+
+
+def log_twice(b: Builder, y: st.Pair) -> st.Pair:
+    """log(y + rest) of float64 as a sum of two, to about four bits more than it has."""
+    x, rest = y
+    usual = ln_twice(b, x, rest=rest)
+
+    def slowly() -> st.Pair:
+        log, less = ln_twice(b, *lifted(b, x), rest)
+        return st.at_ends(b, x, log, st.F64), less
+
+    log, less = st.where_any(b, rare(b, x), usual, slowly)
+    return log, less
+
+
+# --- the functions -------------------------------------------------------------------------------
+
+
+def _log(b: Builder, x: Operand, base: Base) -> Value:
+    """-inf at 0 and -0, NaN below, inf at inf."""
+
+    def slowly() -> tuple[Operand]:
+        y, octaves = lifted(b, x)
+        return (st.at_ends(b, x, _near(b, _terms(b, y, base, octaves)), st.form_of(x)),)
+
+    return st.where(b, rare(b, x), _near(b, _terms(b, x, base)), slowly)
+
+
+def log(b: Builder, x: Operand) -> Operand:
+    """The natural logarithm. -inf at 0 and -0, NaN below, inf at inf."""
+    return _log(b, x, LN)
+
+
+def log2(b: Builder, x: Operand) -> Operand:
+    """The logarithm to base 2, exact for powers of two. At its ends as `log`."""
+    return _log(b, x, LOG2)
+
+
+def log10(b: Builder, x: Operand) -> Operand:
+    """The logarithm to base 10. At its ends as `log`."""
+    return _log(b, x, LOG10)
+
+
+def log1p(b: Builder, x: Operand) -> Operand:
+    """log(1 + x). -inf at -1, NaN below, inf at inf, -0 at -0."""
+    one = b.imm(1.0, x)
+    y, rest = st.whole_sum(b, x, one)
+    counts = b.op("ne", y, one)  # else x, so that no factor is a denormal number
+    sum_ = y, b.op("select", counts, rest, b.imm(0.0, x))
+    return b.op("select", counts, log_of_sum(b, sum_), x)

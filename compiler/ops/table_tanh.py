@@ -10,7 +10,7 @@ float32 but for 2**-40. Either way but one rounding counts.
 from __future__ import annotations
 
 from ..ir.loop import Builder, Operand, Value
-from ..ir.types import DType, f32, f64
+from ..ir.types import f32, f64
 from . import steps as st
 
 _START = {f32: 0.625, f64: 1.5}
@@ -120,11 +120,11 @@ _TANH = {
 
 
 @st.odd(None, None)
-def tanh(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Value:
+def tanh(b: Builder, x: Operand) -> Value:
     """The hyperbolic tangent. -0 at -0, 1 at inf, -1 at -inf."""
-    (centres, factors, start, *terms), form = st.rows(_TANH[dtype]), st.FORMATS[dtype]
-    a = st.at_most(b, args[0], _LAST[dtype])
-    number = st.quarter(b, b.op("add", a, b.imm(_START[dtype], a)))
+    (centres, factors, start, *terms), form = st.rows(_TANH[x.dtype]), st.form_of(x)
+    a = st.at_most(b, x, _LAST[x.dtype])
+    number = st.quarter(b, b.op("add", a, b.imm(_START[a.dtype], a)))
     r = b.op("sub", a, st.element(b, number, centres))
     # Where powers of r would be denormal, P does not count: r and A are 0 there, and what is added is a, as a
     # product with a denormal number takes a hundred times as long.

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from ..ir.loop import Builder, Imm, Operand, Value
-from ..ir.types import DType, f32, f64, u64
+from ..ir.types import f32, f64, u64
 from . import steps as st
 
 # pi/2 in two parts of 53 bits
@@ -251,8 +251,7 @@ def _odd(b: Builder, k: Operand) -> Value:
 
 
 def _sine64(offset: int) -> st.Lower:
-    def lower(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-        (x,) = args
+    def lower(b: Builder, x: Operand) -> Operand:
         r, rest, k = _reduced64(b, x)
         (s, s_rest), (c, c_rest) = _both64(b, r, rest)
         if offset:
@@ -264,9 +263,8 @@ def _sine64(offset: int) -> st.Lower:
     return lower
 
 
-def _tan32(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
+def _tan32(b: Builder, x: Operand) -> Operand:
     """tan(r - less) as a sum of two; -1 over it where k is odd. Of zeros all sums have the sign of x."""
-    (x,) = args
     first, second, third = (b.imm(part, x) for part in _HALF_PI32)
     shifter = b.imm(st.F32.shifter, x)
     shifted = b.op("fma", x, b.imm(1 / _HALF_PI[0], x), shifter)
@@ -286,11 +284,8 @@ def _tan32(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
     odd = b.op("ne", b.op("and", bits, b.imm(1, bits)), b.imm(0, bits))
     usual = b.op("select", odd, b.op("fma", minus, left, minus), t)
 
-    def slowly() -> tuple[Operand]:
-        return (_tan32_large(b, x),)
-
-    (result,) = st.where_any(b, b.op("gt", b.op("abs", x), b.imm(_LARGE32, x)), (usual,), slowly)
-    return result
+    large = b.op("gt", b.op("abs", x), b.imm(_LARGE32, x))
+    return st.where(b, large, usual, lambda: (_tan32_large(b, x),))
 
 
 def _tan32_large(b: Builder, x: Operand) -> Operand:
@@ -301,8 +296,7 @@ def _tan32_large(b: Builder, x: Operand) -> Operand:
     return b.op("cast", quotient, dtype=f32)
 
 
-def _tan64(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-    (x,) = args
+def _tan64(b: Builder, x: Operand) -> Operand:
     r, rest, k = _reduced64(b, x)
     s, c = (st.fast_sum(b, *pair) for pair in _both64(b, r, rest))
     odd = _odd(b, k)
@@ -314,8 +308,4 @@ def _tan64(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
 
 sin = st.of_f32(_sine32(0))(st.near_zero(st.F64.half, linear=True)(_sine64(0)))
 cos = st.of_f32(_sine32(1))(st.near_zero(st.F64.half, linear=False)(_sine64(1)))
-
-
-@st.near_zero(st.F64.half, linear=True)
-def tan(b: Builder, args: tuple[Operand, ...], dtype: DType) -> Operand:
-    return (_tan64 if dtype == f64 else _tan32)(b, args, dtype)
+tan = st.of_f32(_tan32)(st.near_zero(st.F64.half, linear=True)(_tan64))

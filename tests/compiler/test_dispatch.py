@@ -159,7 +159,7 @@ def test_an_unknown_float_is_no_half(op: str) -> None:
     if op in ("max", "min"):
         one = Value("x", other, 16)
         with pytest.raises(UNKNOWN):
-            (decompose.maximum if op == "max" else decompose.minimum)(b, (one, one), other)
+            (decompose.maximum if op == "max" else decompose.minimum)(b, one, one)
     literal = Imm(1.0, other, 16)
     given = (literal,) if op in ("neg", "cast") else (literal, literal)
     with pytest.raises(UNKNOWN):
