@@ -177,7 +177,7 @@ FAULTS = (
     # --- loops
     Planted(
         "the mask of a tail has one lane more", "loops", "compiler/cpu/values.py",
-        'return b.op("lt", iota, b.widen(narrow, width))', 'return b.op("le", iota, b.widen(narrow, width))',
+        "return iota < b.widen(narrow, width)", "return iota <= b.widen(narrow, width)",
     ),
     Planted(
         "a guard of a padded read is left out", "loops", "compiler/cpu/values.py",
@@ -202,13 +202,13 @@ FAULTS = (
     ),
     Planted(
         "a scatter forgets the last row of a block", "loops", "compiler/cpu/lower_scatter.py",
-        "self.hi = x.minimum(end, rows)", 'self.hi = x.minimum(end, b.op("sub", rows, Imm(1, i64)))',
+        "self.hi = x.minimum(end, rows)", "self.hi = x.minimum(end, rows - 1)",
         needs=r"\bat\(|copied\(|smooth$",
     ),
     Planted(
         "parts of the depth of a product overlap", "loops", "compiler/cpu/lower_product.py",
-        'count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))',
-        'count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part - 1, i64))',
+        "count = x.minimum(self.depth - part.var, self.part)",
+        "count = x.minimum(self.depth - part.var, self.part - 1)",
         needs=r"@",
     ),
     # --- one element
@@ -311,8 +311,8 @@ TESTED = (
     ),
     Planted(
         "the first lane is not joined with the others", "loops", "compiler/cpu/lower_finish.py",
-        'with b.loop(Imm(count, i64), blocks, 1, "serial") as later:',
-        'with b.loop(Imm(count + 1, i64), blocks, 1, "serial") as later:',
+        'with b.loop(count, blocks, 1, "serial") as later:',
+        'with b.loop(count + 1, blocks, 1, "serial") as later:',
         needs=r"sum|max|min|mean|smooth$",
         by="tests/lucid/test_reductions.py",
     ),

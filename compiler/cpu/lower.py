@@ -75,14 +75,14 @@ class Lowering(Values):
         for stage in self.kernel.stages:
             self.hoist(stage, self.levels[0])
 
-    def share(self, number: Operand, size: Operand, count: Operand) -> tuple[Operand, Operand]:
+    def share(self, number: Operand, size: Operand | int, count: Operand) -> tuple[Operand, Operand]:
         """Begin and end of share `number` of so many, each of this size but for the last."""
-        lo = self.b.op("mul", number, size)
-        return lo, self.minimum(self.b.op("add", lo, size), count)
+        lo = number * size
+        return lo, self.minimum(lo + size, count)
 
     def whole(self, lo: Operand, hi: Operand, step: int) -> Operand:
         """The end of what is whole steps from lo to hi."""
-        return self.b.op("add", lo, self.b.op("and", self.b.op("sub", hi, lo), Imm(-step, i64)))
+        return lo + ((hi - lo) & -step)
 
     def points(self, axes: Sequence[k.Axis]) -> Operand:
         """How many there are."""
@@ -96,8 +96,8 @@ class Lowering(Values):
         found: dict[str, Operand] = {}
         for axis in reversed(axes):
             extent = self.extent(axis.extent)
-            found[axis.name] = number if axis is axes[0] else self.b.op("rem", number, extent)
-            number = self.b.op("div", number, extent) if axis is not axes[0] else number
+            found[axis.name] = number if axis is axes[0] else number % extent
+            number = number // extent if axis is not axes[0] else number
         return found
 
     @contextmanager
@@ -130,7 +130,7 @@ class Lowering(Values):
         main = self.whole(lo, hi, step)
         parts = [(lo, main, False, False), (main, hi, True, False)]
         if stream is not None:
-            turn = b.op("select", b.op("ne", stream, ZERO), main, lo)
+            turn = b.select(b.op("ne", stream, ZERO), main, lo)
             parts[:1] = [(lo, turn, False, True), (turn, main, False, False)]
         for begin, end, masked, whole in parts:
             few = min(self.schedule.rest or step, step) if inits else width  # less code without lanes
@@ -163,9 +163,9 @@ class Lowering(Values):
             with self.stores_last():
                 for u in range(step // width):
                     with self.scope(axis):
-                        base = b.op("add", first, Imm(u * width, i64)) if u else first
+                        base = first + u * width if u else first
                         self.vector, self.at[axis] = axis, base
-                        self.mask = None if rest is None else self.first_lanes(b.op("sub", rest, base))
+                        self.mask = None if rest is None else self.first_lanes(rest - base)
                         carried = chunk(u, carried)
             body.yields = tuple(carried)
         self.schedule, self.at_once = outside, False
@@ -189,7 +189,7 @@ class Lowering(Values):
         for u, base in enumerate(range(lo, hi, width)):
             with self.scope(axis):
                 self.vector, self.at[axis] = axis, Imm(base, i64)
-                self.mask = self.first_lanes(Imm(hi - base, i64)) if base + width > hi else None
+                self.mask = self.first_lanes(hi - base) if base + width > hi else None
                 carried = chunk(u, carried)
         return tuple(carried)
 
@@ -214,7 +214,7 @@ class Lowering(Values):
         vectors = tuple(self.b.widen(v, self.schedule.width) for v in acc)
         if mask is None:
             return vectors
-        return tuple(self.b.op("select", mask, v, o) for v, o in zip(vectors, old, strict=True))
+        return tuple(self.b.select(mask, v, o) for v, o in zip(vectors, old, strict=True))
 
     def body(self, stage: k.Stage, u: int, reduces: list[k.Reduce], carried: list[Operand]) -> list[Operand]:
         """One vector of one stage: values first, then stores."""
@@ -321,7 +321,7 @@ class Lowering(Values):
         for name in names:
             result = self.b.fresh(i64)
             self.b.emit(Aligned(result, name, size))
-            flag = self.b.op("and", flag, result)
+            flag = flag & result
         return flag
 
     def rows_begin(self, flag: Operand, names: Sequence[str], size: int) -> Operand:
@@ -329,9 +329,9 @@ class Lowering(Values):
         b = self.b
         for array in (self.arrays[name] for name in names):
             for dim in range(len(array.dims) - 1):
-                away = self.times(self.stride(array, dim), Imm(array.dtype.size, i64))
-                wrong = b.op("ne", b.op("and", away, Imm(size - 1, i64)), ZERO)
-                flag = b.op("select", wrong, ZERO, flag)
+                away = self.times(self.stride(array, dim), array.dtype.size)
+                wrong = b.op("ne", away & (size - 1), ZERO)
+                flag = b.select(wrong, 0, flag)
         return flag
 
     def cost(self, number: int, kept: Container[tuple[int, k.Expr]]) -> int:
@@ -368,13 +368,12 @@ class Lowering(Values):
         self.schedule = step
 
     def clear(self, reduce: k.Reduce, block: Body) -> None:
-        b = self.b
         size = self.kept_size(reduce)
-        base = b.op("mul", block.var, size)
+        base = block.var * size
         self.parts |= dict.fromkeys(reduce.names, (self.kept_axes(reduce), base))
 
         def code(index: Operand, mask: Operand | None) -> None:
-            at = b.op("add", base, index)
+            at = base + index
             self.store_parts(reduce, at, self.start(reduce, self.schedule.width), mask)
 
         self.each(size, code)

@@ -18,7 +18,7 @@ to their places. (Stone, Parallel processing with the perfect shuffle, 1971.)
 
 from __future__ import annotations
 
-from ..ir.loop import ONE, ZERO, Imm, Operand, Store, Value
+from ..ir.loop import ZERO, Imm, Operand, Value
 from ..ir.types import DType, f64, i32, i64
 from .lower import Lowering
 from .lower_network import in_order, network
@@ -34,7 +34,7 @@ class Bitonic:
         self.step, self.both = Imm(lanes, i64), Imm(2 * lanes, i64)
         lane, zero = b.op("iota", dtype=i32, lanes=lanes), Imm(0, i32, lanes)
         # which lanes have the greater one of two whose numbers differ in that bit
-        self.greater = {bit: b.op("ne", b.op("and", lane, Imm(bit, i32, lanes)), zero) for bit in self.bits()}
+        self.greater = {bit: b.op("ne", lane & Imm(bit, i32, lanes), zero) for bit in self.bits()}
 
     def bits(self) -> list[int]:
         """1, 2, 4, ...: of the numbers of lanes."""
@@ -44,33 +44,33 @@ class Bitonic:
         """How often runs of `begin` keys, a power of two, must be doubled to have `end`: the number of binary
         digits of how many runs are behind the first one."""
         b = self.b
-        last = b.op("shr", b.op("sub", end, ONE), Imm(begin.bit_length() - 1, i64))
-        exponent = b.op("shr", b.op("bitcast", b.op("cast", last, dtype=f64), dtype=i64), Imm(52, i64))
-        return b.op("select", b.op("lt", ZERO, last), b.op("sub", exponent, Imm(1022, i64)), ZERO)
+        last = (end - 1) >> (begin.bit_length() - 1)
+        exponent = b.op("bitcast", b.op("cast", last, dtype=f64), dtype=i64) >> 52
+        return b.select(b.op("lt", ZERO, last), exponent - 1022, 0)
 
     def sort(self, row: str, end: Operand, rounds: Operand) -> None:
         """The first `end` keys there, whole pairs; as many rounds as these need, or more: padding counts,
         as columns leave keys in all vectors of a square."""
         b, self.row = self.b, row
-        square = b.op("and", end, Imm(-(self.lanes**2), i64))
-        with b.loop(ZERO, square, self.lanes**2, "serial") as turn:
+        square = end & -(self.lanes**2)
+        with b.loop(0, square, self.lanes**2, "serial") as turn:
             self.columns(turn.var)
         with b.loop(square, end, self.lanes, "serial") as turn:
-            b.emit(Store(row, turn.var, self.run(self.load(turn.var))))
-        with b.loop(ZERO, end, 2 * self.lanes, "serial") as turn:
+            b.store(row, turn.var, self.run(self.load(turn.var)))
+        with b.loop(0, end, 2 * self.lanes, "serial") as turn:
             self.finished(turn.var, self.load(turn.var), self.reversed(self.load(self.next(turn.var))))
-        with b.loop(ZERO, rounds, 1, "serial") as number:
-            p = b.op("shl", self.both, number.var)
-            some = b.op("lt", p, end)
-            last = b.op("select", some, end, ZERO)  # all is one run
+        with b.loop(0, rounds, 1, "serial") as number:
+            p = self.both << number.var
+            some = p < end
+            last = b.select(some, end, 0)  # all is one run
             self.mirrored(p, last)
-            with b.loop(ZERO, b.op("select", some, number.var, ZERO), 1, "serial") as turn:
-                self.apart(b.op("shr", p, b.op("add", turn.var, ONE)), last)
-            with b.loop(ZERO, last, 2 * self.lanes, "serial") as turn:
+            with b.loop(0, b.select(some, number.var, 0), 1, "serial") as turn:
+                self.apart(p >> (turn.var + 1), last)
+            with b.loop(0, last, 2 * self.lanes, "serial") as turn:
                 self.finished(turn.var, self.load(turn.var), self.load(self.next(turn.var)))
 
     def next(self, at: Operand) -> Value:
-        return self.b.op("add", at, self.step)
+        return at + self.step
 
     def load(self, at: Operand) -> Value:
         return self.b.load(self.row, self.key, at, self.lanes)
@@ -84,7 +84,7 @@ class Bitonic:
     def exchanged(self, v: Value, bits: int, bit: int) -> Value:
         """Each lane with the one whose number differs in these bits, the highest of which is `bit`."""
         low, high = self.in_order(v, self.b.op("shuffle", v, Imm(bits, i32), dtype=self.key))
-        return self.b.op("select", self.greater[bit], high, low)
+        return self.b.select(self.greater[bit], high, low)
 
     def run(self, v: Value) -> Value:
         """One vector, sorted."""
@@ -97,12 +97,12 @@ class Bitonic:
     def columns(self, at: Operand) -> None:
         """As many vectors as they have lanes: what stands one below the other is put in order, and becomes a
         vector."""
-        places = [self.b.op("add", at, Imm(n * self.lanes, i64)) for n in range(self.lanes)]
+        places = [at + n * self.lanes for n in range(self.lanes)]
         vectors: list[Operand] = [self.load(place) for place in places]
         for left, right in network(self.lanes):
             vectors[left], vectors[right] = self.in_order(vectors[left], vectors[right])
         for place, v in zip(places, self.x.transposed(vectors), strict=True):
-            self.b.emit(Store(self.row, place, v))
+            self.b.store(self.row, place, v)
 
     def dealt(self, x: Value, y: Value) -> tuple[Value, Value]:
         """The first halves of both, a lane of x and a lane of y in turn; the second halves."""
@@ -122,38 +122,37 @@ class Bitonic:
     def finished(self, at: Operand, x: Value, y: Value) -> None:
         found = self.halves(*self.in_order(x, y))
         for place, v in zip((at, self.next(at)), found, strict=True):
-            self.b.emit(Store(self.row, place, v))
+            self.b.store(self.row, place, v)
 
     def pairs(self, p: Operand, end: Operand) -> Value:
         """How many elements of the first ones of 2 p have one that is p behind them and before `end`."""
         b = self.b
-        twice = b.op("add", p, p)
-        over = b.op("sub", b.op("and", end, b.op("sub", twice, ONE)), p)
-        more = b.op("select", b.op("lt", over, ZERO), ZERO, over)
-        return b.op("add", b.op("shr", b.op("and", end, b.op("sub", ZERO, twice)), ONE), more)
+        twice = p + p
+        over = (end & (twice - 1)) - p
+        more = b.select(over < 0, 0, over)
+        return ((end & (ZERO - twice)) >> 1) + more
 
     def split(self, number: Operand, p: Operand) -> tuple[Value, Value]:
         """Where its 2 p elements begin, and where it is of these."""
-        b = self.b
-        at = b.op("and", number, b.op("sub", p, ONE))
-        return b.op("shl", b.op("sub", number, at), ONE), at
+        at = number & (p - 1)
+        return (number - at) << 1, at
 
     def mirrored(self, p: Operand, end: Operand) -> None:
         b = self.b
-        with b.loop(ZERO, self.pairs(p, end), self.lanes, "serial") as turn:
+        with b.loop(0, self.pairs(p, end), self.lanes, "serial") as turn:
             begin, at = self.split(turn.var, p)
-            middle = b.op("add", begin, p)
-            left, right = b.op("sub", middle, self.next(at)), b.op("add", middle, at)
+            middle = begin + p
+            left, right = middle - self.next(at), middle + at
             low, high = self.in_order(self.load(left), self.reversed(self.load(right)))
-            b.emit(Store(self.row, left, low))
-            b.emit(Store(self.row, right, high))
+            b.store(self.row, left, low)
+            b.store(self.row, right, high)
 
     def apart(self, p: Operand, end: Operand) -> None:
         b = self.b
-        with b.loop(ZERO, self.pairs(p, end), self.lanes, "serial") as turn:
+        with b.loop(0, self.pairs(p, end), self.lanes, "serial") as turn:
             begin, at = self.split(turn.var, p)
-            left = b.op("add", begin, at)
-            right = b.op("add", left, p)
+            left = begin + at
+            right = left + p
             low, high = self.in_order(self.load(left), self.load(right))
-            b.emit(Store(self.row, left, low))
-            b.emit(Store(self.row, right, high))
+            b.store(self.row, left, low)
+            b.store(self.row, right, high)

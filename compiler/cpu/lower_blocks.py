@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..ir import kernel as k
 from ..ir.data import replace
-from ..ir.loop import ZERO, Imm, Operand, Store, Value
+from ..ir.loop import ZERO, Imm, Operand, Value
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import BLOCK, lanes
@@ -30,7 +30,7 @@ def nest(
             return inits
         return walk(x, axes[0], inits, reduces, lambda u, carried: x.body(stage, u, reduces, carried), stream)
     extent = x.extent(axes[0].extent)
-    with x.b.loop(ZERO, extent, 1, "serial", inits) as body, x.scope(axes[0].name) as level:
+    with x.b.loop(0, extent, 1, "serial", inits) as body, x.scope(axes[0].name) as level:
         x.at[axes[0].name] = body.var
         x.hoist(stage, level)
         body.yields = nest(x, stage, axes[1:], body.carried, reduces, stream)
@@ -56,13 +56,13 @@ def walk(
         with b.at(r.loc):
             for u, acc in enumerate(group):
                 put(x, place, Imm(u * width, i64), acc)
-    with b.loop(ZERO, extent, BLOCK, "serial") as block:
-        hi = x.minimum(b.op("add", block.var, Imm(BLOCK, i64)), extent)
+    with b.loop(0, extent, BLOCK, "serial") as block:
+        hi = x.minimum(block.var + BLOCK, extent)
         ends = x.vectors(axis.name, block.var, hi, x.accumulators(reduces), chunk, stream)
-        number = b.op("div", block.var, Imm(BLOCK, i64))
+        number = block.var // BLOCK
         for r, place, group in zip(reduces, places, x.split(reduces, ends), strict=True):
             with b.at(r.loc):
-                at = b.op("and", number, Imm(lanes(*r.dtypes) - 1, i64))
+                at = number & (lanes(*r.dtypes) - 1)
                 put(x, place, at, x.merge(r.op, get(x, place, at), x.halve(r.op, group)))
     return tuple(
         v
@@ -101,7 +101,7 @@ def block_of(
 def put(x: Lowering, place: tuple[Value, ...], at: Operand, acc: Acc) -> None:
     """An accumulator into working memory: `place` names that of each state."""
     for state, value in zip(place, acc, strict=True):
-        x.b.emit(Store(state.name, at, value, loc=x.b.loc))
+        x.b.store(state.name, at, value, loc=x.b.loc)
 
 
 def get(x: Lowering, place: tuple[Value, ...], at: Operand, lanes: int = 1) -> Acc:

@@ -85,12 +85,12 @@ class _Walk:
         if isinstance(found, Choice):
             condition = self.x.value(found.condition)
             for part, (then, other) in ((found.true, (ONE, ZERO)), (found.false, (ZERO, ONE))):
-                with self.only(self.b.op("select", condition, then, other)):
+                with self.only(self.b.select(condition, then, other)):
                     self.run(part)
             return
         ranges = self.ranges(found.found, self.lo, self.hi)
         for one in ranges:
-            with self.only(self.b.op("select", self.b.op("lt", one.lo, one.hi), ONE, ZERO)):
+            with self.only(self.b.select(one.lo < one.hi, 1, 0)):
                 self.inside(one)
         self.between(found.stage, ranges)
 
@@ -106,7 +106,7 @@ class _Walk:
     @contextmanager
     def only(self, times: Operand) -> Iterator[Body]:
         """So many times: once or never, mostly."""
-        with self.b.loop(ZERO, times, 1, "serial") as body, self.apart():
+        with self.b.loop(0, times, 1, "serial") as body, self.apart():
             yield body
 
     def hoist(self, stage: k.Stage) -> None:
@@ -126,17 +126,17 @@ class _Walk:
         return self.x.minimum(self.maximum(value, lo), hi)
 
     def maximum(self, a: Operand, c: Operand) -> Operand:
-        return self.b.op("select", self.b.op("lt", a, c), c, a)
+        return self.b.select(a < c, c, a)
 
     def middle(self, cut: Cut, lo: Operand, hi: Operand) -> Operand:
         """Where the first part of what lies from lo to hi ends."""
-        b, x = self.b, self.x
+        x = self.x
         at = x.value(cut.bound)
         if cut.away or cut.more:  # which must not wrap
             at = self.clamp(at, Imm(-FAR, i64), Imm(FAR, i64))
         for size in cut.away:
-            at = b.op("sub", at, x.value(size))
-        return self.clamp(x.plus(Imm(cut.more, i64), at), lo, hi)
+            at = at - x.value(size)
+        return self.clamp(x.plus(cut.more, at), lo, hi)
 
     def range(self, case: Case, lo: Operand, hi: Operand) -> _Range:
         """Whole vectors are counted from where the walk begins if they are stored around the cache. A case
@@ -148,15 +148,15 @@ class _Walk:
         lo = x.minimum(lo, last)
         for guard in case.guards:
             if guard.axis != self.axis:
-                hi = b.op("select", x.value(guard), hi, lo)
+                hi = b.select(x.value(guard), hi, lo)
         hi = self.maximum(lo, hi)
         begin = lo
         if self.stream is not None:
-            up = b.op("add", b.op("sub", lo, self.lo), Imm(x.schedule.width - 1, i64))
-            whole = x.minimum(b.op("add", self.lo, b.op("and", up, Imm(-x.schedule.width, i64))), hi)
-            begin = b.op("select", b.op("ne", self.stream, ZERO), whole, lo)
-        count = b.op("and", b.op("sub", hi, begin), Imm(-step, i64))
-        return _Range(case, lo, begin, b.op("add", begin, count), hi)
+            up = lo - self.lo + (x.schedule.width - 1)
+            whole = x.minimum(self.lo + (up & -x.schedule.width), hi)
+            begin = b.select(b.op("ne", self.stream, ZERO), whole, lo)
+        count = (hi - begin) & -step
+        return _Range(case, lo, begin, begin + count, hi)
 
     # -- loops
 
@@ -167,15 +167,15 @@ class _Walk:
         x.views = x.views | self.shifted(stage)
         middle = one.begin
         if self.stream is not None:
-            middle = b.op("select", b.op("ne", self.stream, ZERO), one.end, one.begin)
+            middle = b.select(b.op("ne", self.stream, ZERO), one.end, one.begin)
             self.turns(stage, one.begin, middle, True)
         self.turns(stage, middle, one.end, False)
         if self.stream is None:
             self.turns(stage, one.end, one.hi, False, one.hi)
             return
-        with b.loop(ZERO, Imm(2, i64), 1, "serial") as side:
+        with b.loop(0, 2, 1, "serial") as side:
             first = b.op("eq", side.var, ZERO)
-            left, right = b.op("select", first, one.lo, one.end), b.op("select", first, one.begin, one.hi)
+            left, right = b.select(first, one.lo, one.end), b.select(first, one.begin, one.hi)
             self.turns(stage, left, right, False, right)
 
     def shifted(self, stage: k.Stage) -> dict[View, str]:
@@ -200,17 +200,17 @@ class _Walk:
     def between(self, stage: k.Stage, ranges: list[_Range]) -> None:
         """What is not in these, if there is something, in one loop for all of it."""
         b = self.b
-        lacking = b.op("sub", self.hi, self.lo)
+        lacking = self.hi - self.lo
         for one in ranges:
-            lacking = b.op("sub", lacking, b.op("sub", one.hi, one.lo))
+            lacking = lacking - (one.hi - one.lo)
         self.hoist(stage)
-        with self.only(b.op("select", b.op("ne", lacking, ZERO), Imm(len(ranges) + 1, i64), ZERO)) as gap:
+        with self.only(b.select(b.op("ne", lacking, ZERO), len(ranges) + 1, 0)) as gap:
             left: Operand = self.lo
             right: Operand = self.hi
             for number, one in enumerate(ranges):
-                behind = b.op("gt", gap.var, Imm(number, i64))
-                left = b.op("select", behind, one.hi, left)
+                behind = gap.var > number
+                left = b.select(behind, one.hi, left)
             for number, one in reversed([*enumerate(ranges)]):
-                before = b.op("le", gap.var, Imm(number, i64))
-                right = b.op("select", before, one.lo, right)
+                before = gap.var <= number
+                right = b.select(before, one.lo, right)
             self.turns(stage, left, right, False, right)

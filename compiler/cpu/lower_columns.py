@@ -11,7 +11,7 @@ What is added to one column, and in which order, is as in "rows".
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand
+from ..ir.loop import BEGIN, END, ONE, Imm, Operand
 from ..ir.types import i64
 from .lower import Lowering
 from .lower_rows import RowLowering
@@ -24,7 +24,7 @@ def row_blocks(x: Lowering) -> Operand:
 
 
 def parts(x: Lowering, count: Operand, size: Operand) -> Operand:
-    return x.b.op("div", x.b.op("sub", x.b.op("add", count, size), ONE), size)
+    return (count + size - 1) // size
 
 
 class ColumnLowering(RowLowering):
@@ -43,11 +43,11 @@ class ColumnLowering(RowLowering):
         rows, extent = x.points(self.kernel.outer), x.extent(axis.extent)
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             shares = parts(x, extent, Imm(COLUMNS, i64))
-            number = b.op("div", block.var, shares)
-            left, right = x.share(b.op("rem", block.var, shares), Imm(COLUMNS, i64), extent)
+            number = block.var // shares
+            left, right = x.share(block.var % shares, COLUMNS, extent)
             lo, hi = x.share(number, x.slot("block"), rows)
             for reduce in reduces:
-                self.begin(reduce, b.op("mul", number, extent), left, right)
+                self.begin(reduce, number * extent, left, right)
             if self.columns:
                 lo = self.several(lo, hi, left, right)
             with b.loop(lo, hi, 1, "serial") as turn:
@@ -56,8 +56,8 @@ class ColumnLowering(RowLowering):
                     x.hoist(stage, row.level)
                     self.walk(stage, left, right, self.stream if self.stores(0) else None)
             if self.kernel.final:
-                once = b.op("select", b.op("eq", row_blocks(x), ONE), ONE, ZERO)
-                with b.loop(ZERO, once, 1, "serial"):
+                once = b.select(b.op("eq", row_blocks(x), ONE), 1, 0)
+                with b.loop(0, once, 1, "serial"):
                     x.reduces = {}
                     for each in self.kernel.final:
                         self.walk(each, left, right)
@@ -68,11 +68,11 @@ class ColumnLowering(RowLowering):
 
     def begin(self, reduce: k.Reduce, base: Operand, left: Operand, right: Operand) -> None:
         """Nothing is in these columns yet."""
-        b, x = self.b, self.x
+        x = self.x
         x.parts |= dict.fromkeys(reduce.names, (x.kept_axes(reduce), base))
-        first = b.op("add", base, left)
+        first = base + left
 
         def code(index: Operand, mask: Operand | None) -> None:
-            x.store_parts(reduce, b.op("add", first, index), x.start(reduce, x.schedule.width), mask)
+            x.store_parts(reduce, first + index, x.start(reduce, x.schedule.width), mask)
 
-        x.each(b.op("sub", right, left), code)
+        x.each(right - left, code)

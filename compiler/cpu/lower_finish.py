@@ -11,8 +11,7 @@ from functools import partial
 
 from ..ir import kernel as k
 from ..ir.layout import columns, long_rows, totals
-from ..ir.loop import ONE, ZERO, Imm, Operand
-from ..ir.types import i64
+from ..ir.loop import ONE, ZERO, Operand
 from ..ops.folds import Acc
 from ..order import lanes
 from .lower import Join, Mode, among, named
@@ -43,7 +42,7 @@ class FinishLowering(Mode):
             self.x.hoist(stage, self.x.levels[0])
         if shared:  # one block of rows has done that
             done = self.b.op("eq", blocks, ONE)
-            with self.b.loop(ZERO, self.b.op("select", done, ZERO, ONE), 1, "serial"):
+            with self.b.loop(0, self.b.select(done, 0, 1), 1, "serial"):
                 self.finally_()
         else:
             self.finally_()
@@ -69,9 +68,9 @@ class FinishLowering(Mode):
         count: Operand = ONE
         for axis in x.kernel.outer:
             count = x.times(count, x.extent(axis.extent))
-        with b.loop(ZERO, count, 1, "serial") as turn, x.scope():
+        with b.loop(0, count, 1, "serial") as turn, x.scope():
             row, parts = rows.place(turn.var, range(0)), x.slot("block")
-            lo = b.op("mul", turn.var, parts)
+            lo = turn.var * parts
             every = totals(x.kernel)
             now = {name: v for r in every for name, v in named(r, x.start(r)).items()}
 
@@ -79,7 +78,7 @@ class FinishLowering(Mode):
                 now.update(named(reduce, join(among(reduce, now))))
 
             for reduce in (s for s in x.kernel.stages[0].body if isinstance(s, k.Reduce)):
-                total = fold(x, reduce, lo, b.op("add", lo, parts))
+                total = fold(x, reduce, lo, lo + parts)
                 if reduce.of_row:
                     row.values.update(named(reduce, total))
                 else:
@@ -101,26 +100,26 @@ class FinishLowering(Mode):
         empty = b.op("eq", blocks, ZERO)
         fill = x.start(reduce, width)
         x.each(
-            b.op("select", empty, size, ZERO),
+            b.select(empty, size, 0),
             lambda index, mask: x.store_parts(reduce, index, fill, mask),
         )
 
         def add(into: Operand, source: Operand) -> None:
-            to, at = b.op("mul", into, size), b.op("mul", source, size)
+            to, at = into * size, source * size
 
             def code(index: Operand, mask: Operand | None) -> None:
-                here = b.op("add", to, index)
+                here = to + index
                 old = x.load_parts(reduce, here, width, mask)
-                new = x.load_parts(reduce, b.op("add", at, index), width, mask)
+                new = x.load_parts(reduce, at + index, width, mask)
                 x.store_parts(reduce, here, x.merge(reduce.op, old, new), mask)
 
             x.each(size, code)
 
-        with b.loop(Imm(count, i64), blocks, 1, "serial") as later:
-            add(b.op("and", later.var, Imm(count - 1, i64)), later.var)
+        with b.loop(count, blocks, 1, "serial") as later:
+            add(later.var & (count - 1), later.var)
         half = count // 2
         while half:
-            beyond = b.op("sub", blocks, Imm(half, i64))
-            with b.loop(ZERO, x.minimum(beyond, Imm(half, i64)), 1, "serial") as lane:
-                add(lane.var, b.op("add", lane.var, Imm(half, i64)))
+            beyond = blocks - half
+            with b.loop(0, x.minimum(beyond, half), 1, "serial") as lane:
+                add(lane.var, lane.var + half)
             half //= 2

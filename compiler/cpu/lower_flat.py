@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from ..ir import kernel as k
 from ..ir.layout import totals
-from ..ir.loop import BEGIN, END, Imm, Operand
-from ..ir.types import i64
+from ..ir.loop import BEGIN, END, Operand
 from .lower import Mode
 from .lower_blocks import block_of
 
@@ -25,7 +24,7 @@ class FlatLowering(Mode):
         x.hoist_all()
         stream = self.stream()
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
-            lo, hi = x.share(block.var, Imm(x.schedule.block, i64), x.extent(axis.extent))
+            lo, hi = x.share(block.var, x.schedule.block, x.extent(axis.extent))
             block_of(x, x.kernel.stages, axis.name, lo, hi, totals(x.kernel), block.var, stream)
 
     def stream(self) -> Operand | None:

@@ -22,7 +22,7 @@ from functools import partial
 from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.layout import totals
-from ..ir.loop import BEGIN, END, ONE, ZERO, Body, Imm, Operand, Store, Value
+from ..ir.loop import BEGIN, END, ZERO, Body, Imm, Operand, Value
 from ..ir.types import i32, i64
 from ..ops.folds import Acc
 from .lower import Join, Lowering, Mode, named
@@ -95,8 +95,8 @@ class GroupLowering(Mode):
         self.memory()
         stream = self.x.streams_rows()
         with b.loop(BEGIN, END, 1, "parallel") as block:
-            lo = b.op("mul", block.var, x.slot("block"))
-            hi = x.minimum(b.op("add", lo, x.slot("block")), x.points(x.kernel.outer))
+            lo = block.var * x.slot("block")
+            hi = x.minimum(lo + x.slot("block"), x.points(x.kernel.outer))
             self.totals.begin()
             starts = [x.start(t.reduce, self.width) for t in self.kept for _ in range(t.count)]
             kept = tuple(v for start in starts for v in start)
@@ -111,14 +111,14 @@ class GroupLowering(Mode):
     def lines(self, lo: Operand, hi: Operand, stream: Operand | None) -> None:
         """Rows from lo to hi, those along the last axis at a time."""
         b, x, size = self.b, self.x, self.x.extent(self.outer.extent)
-        end = b.op("add", b.op("div", x.plus(hi, Imm(-1, i64)), size), ONE)
-        with b.loop(b.op("div", lo, size), end, 1, "serial") as line:
+        end = x.plus(hi, -1) // size + 1
+        with b.loop(lo // size, end, 1, "serial") as line:
             self.at_before = x.point(line.var, self.before)
             x.at.update(self.at_before)
-            first = b.op("mul", line.var, size)
-            begin = b.op("sub", lo, first)
-            begin = b.op("select", b.op("lt", begin, ZERO), ZERO, begin)
-            self.line(begin, x.minimum(b.op("sub", hi, first), size), (), stream)
+            first = line.var * size
+            begin = lo - first
+            begin = b.select(begin < 0, 0, begin)
+            self.line(begin, x.minimum(hi - first, size), (), stream)
 
     def line(
         self, lo: Operand, hi: Operand, kept: tuple[Operand, ...], stream: Operand | None
@@ -143,11 +143,9 @@ class GroupLowering(Mode):
             count: Operand = Imm(self.width, i64)
             live: Operand | None = None
             if partial:
-                count = b.op("sub", hi, body.var)
+                count = hi - body.var
                 live = x.first_lanes(count)
-            group = Group(
-                body.var, b.op("sub", body.var, first), count, live, self.split(body.carried, self.kept)
-            )
+            group = Group(body.var, body.var - first, count, live, self.split(body.carried, self.kept))
             x.prefetches = {} if partial else self.ahead()
             self.stages(group, stream)
             body.yields = self.flat(group.kept, self.kept)
@@ -163,16 +161,15 @@ class GroupLowering(Mode):
         return tuple(v for t in kept for acc in found[t.reduce.names] for v in acc)
 
     def store_kept(self, total: _Kept, vectors: list[Acc], block: Body) -> None:
-        b = self.b
-        base = b.op("mul", block.var, Imm(total.size, i64))
+        base = block.var * total.size
         for u, acc in enumerate(vectors):
-            at = b.op("add", base, Imm(u * self.width, i64))
+            at = base + u * self.width
             self.x.store_parts(total.reduce, at, acc, self.tail(u, total.size))
 
     def tail(self, u: int, size: int) -> Operand | None:
         """The mask of vector u of so many elements, where one is due."""
         left = size - u * self.width
-        return self.x.first_lanes(Imm(left, i64)) if left < self.width else None
+        return self.x.first_lanes(left) if left < self.width else None
 
     def memory(self) -> None:
         """Working memory, and something in it: lanes beyond the rows of a group compute on that."""
@@ -189,7 +186,7 @@ class GroupLowering(Mode):
                 if taken.issuperset(names):
                     continue
                 taken |= set(names)
-                with b.loop(ZERO, Imm(size, i64), self.width, "vector") as clear:
+                with b.loop(0, size, self.width, "vector") as clear:
                     self.put(reduce, clear.var, tuple(Imm(0, d, self.width) for d in reduce.dtypes))
         for number, found in self.computes.items():
             (axis,) = x.kernel.stages[number].axes
@@ -216,7 +213,7 @@ class GroupLowering(Mode):
             array = x.arrays[e.array]
             if array.unit and [ix.axis for ix in e.index] == [self.outer.name, axis.name]:
                 rows = max(self.width, PREFETCH_BYTES // (self.size(axis) * array.dtype.size))
-                found[e.array, e.index] = e, x.times(Imm(rows, i64), x.stride(array, 0))
+                found[e.array, e.index] = e, x.times(rows, x.stride(array, 0))
         return {busy: list(found.values())}
 
     # -- a group of rows
@@ -280,7 +277,7 @@ class GroupLowering(Mode):
     def put(self, reduce: k.Reduce, at: Operand, acc: Acc) -> None:
         """Lanes of a reduction, as vectors, into working memory."""
         for name, value in zip(self.names(reduce), acc, strict=True):
-            self.b.emit(Store(name, at, value, None, None, False, reduce.loc))
+            self.b.store(name, at, value, loc=reduce.loc)
 
     def get(self, reduce: k.Reduce, at: Operand) -> Acc:
         with self.b.at(reduce.loc):
@@ -300,7 +297,7 @@ class GroupLowering(Mode):
             if value.lanes > 1 and expr not in spilled:
                 place = self.b.fresh(value.dtype, 1, "row")
                 self.b.alloc(place.name, value.dtype, self.width)
-                self.b.emit(Store(place.name, ZERO, value))
+                self.b.store(place.name, 0, value)
                 spilled[expr] = place
         return spilled
 
@@ -315,7 +312,7 @@ class GroupLowering(Mode):
         zero = ZERO
         parts: list[tuple[Operand, Operand, bool]] = [(zero, group.count, False)]
         if stream is not None and any(isinstance(s, k.Store) for s in stage.body):
-            middle = b.op("select", b.op("ne", stream, zero), group.count, zero)
+            middle = b.select(b.op("ne", stream, zero), group.count, zero)
             parts = [(zero, middle, True), (middle, group.count, False)]
         fixed, reduces = self.columns(stage, axis), self.reduces(stage)
         own = [t for t in self.kept if t.reduce in stage.body]
@@ -324,12 +321,12 @@ class GroupLowering(Mode):
             with b.loop(lo, hi, turn, "serial", self.flat(group.kept, own)) as loop:
                 kept = self.split(loop.carried, own)
                 x.views = {}
-                numbers = [b.op("add", loop.var, Imm(n, i64)) if n else loop.var for n in range(turn)]
+                numbers = [loop.var + n if n else loop.var for n in range(turn)]
                 found = [self.row(stage, axis, group, n, fixed, scratch, kept) for n in numbers]
                 for number, reduce in enumerate(reduces):
                     with b.at(reduce.loc):
                         folded = self.fold(reduce, [row[number] for row in found], turn)
-                        at = b.op("mul", loop.var, Imm(self.width // turn, i64))
+                        at = loop.var * (self.width // turn)
                         self.put(reduce, at, folded)
                 loop.yields = self.flat(kept, own)
             group.kept |= self.split(loop.results, own)
@@ -370,7 +367,7 @@ class GroupLowering(Mode):
         b, x = self.b, self.x
         reduces = self.reduces(stage)
         outside, x.registers = x.levels, kept
-        x.at[self.outer.name] = b.op("add", group.base, row)
+        x.at[self.outer.name] = group.base + row
         x.views = self.next_row(x.views)
         known: dict[k.Expr, Operand] = {
             expr: b.load(place.name, place.dtype, row) for expr, place in scratch.items()
@@ -382,12 +379,12 @@ class GroupLowering(Mode):
             here = Level(x.outer | {ROW, axis.name})
             x.levels = [outside[0], level, Level(x.outer | {ROW}, known), here]
             self.place(axis, u)
-            at = b.op("mul", row, Imm(len(fixed) * self.width, i64))
-            at = b.op("add", at, Imm(u * self.width, i64))
+            at = row * (len(fixed) * self.width)
+            at = at + u * self.width
             self.waited(row, u, at, here)
             carried = x.body(stage, u, reduces, carried)
             for expr, cache in self.computes.get(x.number, ()):
-                b.emit(Store(self.waiting[cache], at, b.widen(x.value(expr), self.width)))
+                b.store(self.waiting[cache], at, b.widen(x.value(expr), self.width))
         x.levels, x.vector, x.mask, x.registers = outside, None, None, {}
         groups = x.split(reduces, tuple(carried))
         halved = list[Acc]()

@@ -8,8 +8,7 @@ for %blk in %begin .. %end parallel            block %blk mod P of row %blk div 
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, Imm
-from ..ir.types import i64
+from ..ir.loop import BEGIN, END
 from ..order import BLOCK
 from .lower_blocks import block_of
 from .lower_rows import RowLowering
@@ -27,9 +26,9 @@ class LongLowering(RowLowering):
         self.stream = self.streams()
         reduces = [s for s in stage.body if isinstance(s, k.Reduce)]
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
-            row = self.place(b.op("div", block.var, x.slot("block")), range(1))
-            number = b.op("rem", block.var, x.slot("block"))
-            lo, hi = x.share(number, Imm(BLOCK, i64), x.extent(axis.extent))
+            row = self.place(block.var // x.slot("block"), range(1))
+            number = block.var % x.slot("block")
+            lo, hi = x.share(number, BLOCK, x.extent(axis.extent))
             with self.inside(row, 0):
                 x.hoist(stage, row.level)
                 stream = self.stream if self.stores(0) else None

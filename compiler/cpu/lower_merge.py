@@ -16,8 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..ir.loop import ONE, ZERO, Imm, Operand, Store, Value, Window
-from ..ir.types import b1, i64
+from ..ir.loop import ONE, ZERO, Operand, Value, Window
 from .lower import Lowering
 from .lower_bitonic import Bitonic
 
@@ -33,7 +32,7 @@ class Merge:
     def buffer(self, names: tuple[str, str], second: Operand) -> str:
         """The first one, or the second one, where that is 1."""
         name = self.b.fresh(self.network.key, 1, "buffer").name
-        first = self.b.op("sub", ONE, second)
+        first = ONE - second
         self.b.emit(Window(name, self.network.key, names[0], ZERO, first, names[1], ZERO))
         return name
 
@@ -41,14 +40,14 @@ class Merge:
         """So many runs in the first buffer; run n begins at bound(n), and none has fewer keys than a pair of
         vectors. Returns where they are as one."""
         b = self.b
-        with b.loop(ZERO, rounds, 1, "serial", (ZERO,)) as turn:
+        with b.loop(0, rounds, 1, "serial", (ZERO,)) as turn:
             (second,) = turn.carried
-            other = b.op("sub", ONE, second)
+            other = ONE - second
             source, target = self.buffer(names, second), self.buffer(names, other)
-            some = b.op("shl", ONE, turn.var)
-            with b.loop(ZERO, count, b.op("add", some, some), "serial") as pair:
-                middle = self.x.minimum(b.op("add", pair.var, some), count)
-                end = self.x.minimum(b.op("add", middle, some), count)
+            some = ONE << turn.var
+            with b.loop(0, count, some + some, "serial") as pair:
+                middle = self.x.minimum(pair.var + some, count)
+                end = self.x.minimum(middle + some, count)
                 self.two(source, target, bound(pair.var), bound(middle), bound(end))
             turn.yields = (other,)
         return self.buffer(names, turn.results[0])
@@ -58,26 +57,26 @@ class Merge:
         b, n = self.b, self.network
         step, key = n.step, n.key
         n.row = source
-        final = b.op("sub", end, step)
-        left = b.op("sub", self.x.minimum(middle, final), step)  # where the first run's next vector begins
-        right = b.op("sub", final, step)
+        final = end - step
+        left = self.x.minimum(middle, final) - step  # where the first run's next vector begins
+        right = final - step
         inits = (
-            n.reversed(n.load(begin)), b.op("add", begin, step), middle,
+            n.reversed(n.load(begin)), begin + step, middle,
             n.reversed(n.load(final)), left, right,
         )  # fmt: skip
-        half = b.op("shr", b.op("sub", end, begin), ONE)
-        with b.loop(ZERO, half, n.lanes, "serial", inits) as turn:
+        half = (end - begin) >> 1
+        with b.loop(0, half, n.lanes, "serial", inits) as turn:
             low, i, j, high, left, right = turn.carried
-            less = b.op("le", b.load(source, key, i), b.load(source, key, j))
-            first = b.op("or", b.op("ge", j, end), b.op("and", b.op("lt", i, middle), less))
-            done = b.op("lt", left, begin)
-            its = b.load(source, key, b.op("add", b.op("select", done, begin, left), Imm(n.lanes - 1, i64)))
-            less = b.op("le", its, b.load(source, key, b.op("add", right, Imm(n.lanes - 1, i64))))
-            second = b.op("or", done, b.op("and", b.op("ge", right, middle), less))
-            front = self.meet(low, n.load(b.op("select", first, i, j)))
-            back = self.meet(high, n.load(b.op("select", second, right, left)))
-            b.emit(Store(target, b.op("add", begin, turn.var), front[0]))
-            b.emit(Store(target, b.op("sub", final, turn.var), back[1]))
+            less = b.load(source, key, i) <= b.load(source, key, j)
+            first = (j >= end) | ((i < middle) & less)
+            done = left < begin
+            its = b.load(source, key, b.select(done, begin, left) + (n.lanes - 1))
+            less = its <= b.load(source, key, right + (n.lanes - 1))
+            second = done | ((right >= middle) & less)
+            front = self.meet(low, n.load(b.select(first, i, j)))
+            back = self.meet(high, n.load(b.select(second, right, left)))
+            b.store(target, begin + turn.var, front[0])
+            b.store(target, final - turn.var, back[1])
             turn.yields = (
                 n.reversed(front[1]), self.on(first, i, step), self.on(self.no(first), j, step),
                 n.reversed(back[0]), self.back(self.no(second), left), self.back(second, right),
@@ -88,10 +87,10 @@ class Merge:
         return self.network.halves(*self.network.in_order(waiting, new))
 
     def no(self, flag: Operand) -> Value:
-        return self.b.op("xor", flag, Imm(True, b1))
+        return flag ^ True
 
     def on(self, flag: Operand, at: Operand, step: Operand) -> Value:
-        return self.b.op("select", flag, self.b.op("add", at, step), at)
+        return self.b.select(flag, at + step, at)
 
     def back(self, flag: Operand, at: Operand) -> Value:
-        return self.b.op("select", flag, self.b.op("sub", at, self.network.step), at)
+        return self.b.select(flag, at - self.network.step, at)

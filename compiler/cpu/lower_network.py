@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import kernel as k
-from ..ir.loop import ONE, ZERO, Builder, Imm, Operand, Store, Value
+from ..ir.loop import ONE, ZERO, Builder, Imm, Operand, Value
 from ..ir.types import DType, i32, i64, u32, u64
 from .lower import Lowering
 
@@ -44,11 +44,11 @@ def network(n: int) -> list[tuple[int, int]]:
 def in_order(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     """The lesser one of two keys, and the greater. Of 8 bytes this is what is left of both: a minimum and a
     maximum are two instructions each there."""
-    less = b.op("lt", x, y)
-    low = b.op("select", less, x, y)
+    less = x < y
+    low = b.select(less, x, y)
     if x.dtype.size == 8:
-        return low, b.op("xor", b.op("xor", x, y), low)
-    return low, b.op("select", less, y, x)
+        return low, x ^ y ^ low
+    return low, b.select(less, y, x)
 
 
 class Network:
@@ -81,23 +81,23 @@ class Network:
     def prepare(self, n: Operand) -> Operand:
         """Which are compared, of n elements; how many pairs there are."""
         b, x = self.b, self.x
-        with b.loop(ZERO, Imm(7, i64), 1, "serial", (ZERO,)) as outer:
-            p = b.op("shl", ONE, outer.var)
-            rounds = b.op("select", b.op("lt", p, n), b.op("add", outer.var, ONE), ZERO)
-            with b.loop(ZERO, rounds, 1, "serial", outer.carried) as inner:
-                step = b.op("shr", p, inner.var)
-                twice = b.op("add", step, step)
-                first = b.op("and", step, b.op("sub", p, ONE))
-                with b.loop(first, b.op("sub", n, step), twice, "serial", inner.carried) as run:
-                    beyond = b.op("and", b.op("add", run.var, step), b.op("sub", b.op("add", p, p), ONE))
-                    within = b.op("or", b.op("eq", step, p), b.op("ne", beyond, ZERO))
-                    end = x.minimum(b.op("add", run.var, step), b.op("sub", n, step))
-                    end = b.op("select", within, end, run.var)
+        with b.loop(0, 7, 1, "serial", (ZERO,)) as outer:
+            p = ONE << outer.var
+            rounds = b.select(p < n, outer.var + 1, 0)
+            with b.loop(0, rounds, 1, "serial", outer.carried) as inner:
+                step = p >> inner.var
+                twice = step + step
+                first = step & (p - 1)
+                with b.loop(first, n - step, twice, "serial", inner.carried) as run:
+                    beyond = (run.var + step) & (p + p - 1)
+                    within = b.op("eq", step, p) | b.op("ne", beyond, ZERO)
+                    end = x.minimum(run.var + step, n - step)
+                    end = b.select(within, end, run.var)
                     with b.loop(run.var, end, 1, "serial", run.carried) as one:
                         (count,) = one.carried
-                        b.emit(Store(LEFT, count, x.cast(one.var, i32)))
-                        b.emit(Store(RIGHT, count, x.cast(b.op("add", one.var, step), i32)))
-                        one.yields = (b.op("add", count, ONE),)
+                        b.store(LEFT, count, x.cast(one.var, i32))
+                        b.store(RIGHT, count, x.cast(one.var + step, i32))
+                        one.yields = (count + 1,)
                     run.yields = one.results
                 inner.yields = run.results
             outer.yields = inner.results
@@ -110,13 +110,13 @@ class Network:
             self.line(lo, hi, count, kept)
             return
         size = x.extent(last.extent)
-        some = b.op("select", b.op("lt", ZERO, size), size, ONE)
-        end = b.op("div", b.op("add", hi, b.op("sub", some, ONE)), some)
-        with b.loop(b.op("div", lo, some), end, 1, "serial") as turn, x.scope(*(a.name for a in others)):
+        some = b.select(b.op("lt", ZERO, size), size, 1)
+        end = (hi + (some - 1)) // some
+        with b.loop(lo // some, end, 1, "serial") as turn, x.scope(*(a.name for a in others)):
             x.at.update(x.point(turn.var, others))
-            begin = b.op("mul", turn.var, size)
-            first, behind = b.op("sub", lo, begin), b.op("sub", hi, begin)
-            first = b.op("select", b.op("lt", first, ZERO), ZERO, first)
+            begin = turn.var * size
+            first, behind = lo - begin, hi - begin
+            first = b.select(first < 0, 0, first)
             self.line(first, x.minimum(behind, size), count, kept)
 
     def line(self, lo: Operand, hi: Operand, count: Operand, kept: Operand) -> None:
@@ -125,35 +125,32 @@ class Network:
         last = x.kernel.outer[-1].name
         with b.loop(lo, hi, lanes, "vector") as group, x.scope(last) as level:
             x.vector, x.at[last] = last, group.var
-            x.mask = x.first_lanes(b.op("sub", hi, group.var))
+            x.mask = x.first_lanes(hi - group.var)
             x.hoist(self.stage, level)
-            with b.loop(ZERO, self.extent, 1, "serial") as turn, x.scope(over):
+            with b.loop(0, self.extent, 1, "serial") as turn, x.scope(over):
                 x.at[over] = turn.var
                 key = x.cast(self.key_of(b.widen(x.value(self.statement.expr), lanes)), self.both)
-                b.emit(Store(ELEMENTS, b.op("mul", turn.var, Imm(lanes, i64)), self.placed(key, turn.var)))
-            with b.loop(ZERO, count, 1, "serial") as turn:
-                left, right = (
-                    b.op("mul", x.cast(b.load(name, i32, turn.var), i64), Imm(lanes, i64))
-                    for name in (LEFT, RIGHT)
-                )
+                b.store(ELEMENTS, turn.var * lanes, self.placed(key, turn.var))
+            with b.loop(0, count, 1, "serial") as turn:
+                left, right = (x.cast(b.load(name, i32, turn.var), i64) * lanes for name in (LEFT, RIGHT))
                 low, high = in_order(b, *(b.load(ELEMENTS, self.both, at, lanes) for at in (left, right)))
-                b.emit(Store(ELEMENTS, left, low))
-                b.emit(Store(ELEMENTS, right, high))
-            with b.loop(ZERO, kept, 1, "serial") as turn:
+                b.store(ELEMENTS, left, low)
+                b.store(ELEMENTS, right, high)
+            with b.loop(0, kept, 1, "serial") as turn:
                 x.at[over] = turn.var
-                found = b.load(ELEMENTS, self.both, b.op("mul", turn.var, Imm(lanes, i64)), lanes)
+                found = b.load(ELEMENTS, self.both, turn.var * lanes, lanes)
                 value = self.found(found)
                 at, stride, _ = x.address(self.array, self.statement.index)
-                b.emit(Store(self.array.name, at, value, stride, x.mask, False, self.statement.loc))
+                b.store(self.array.name, at, value, stride=stride, mask=x.mask, loc=self.statement.loc)
 
     def placed(self, key: Operand, place: Operand) -> Operand:
         """A key, and behind it where the element is, unless only values are asked for."""
         if self.statement.values:
             return key
         where = self.b.widen(self.x.cast(place, self.both), key.lanes)
-        return self.b.op("or", self.b.op("shl", key, Imm(self.bits, self.both)), where)
+        return (key << Imm(self.bits, self.both)) | where
 
     def found(self, both: Value) -> Operand:
         if self.statement.values:
             return self.value_of(both)
-        return self.x.cast(self.b.op("and", both, Imm((1 << self.bits) - 1, self.both)), i64)
+        return self.x.cast(both & Imm((1 << self.bits) - 1, self.both), i64)

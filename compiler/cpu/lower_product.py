@@ -25,7 +25,7 @@ from contextlib import contextmanager
 
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import BEGIN, END, ONE, ZERO, Alloc, Imm, Operand, Store, Window
+from ..ir.loop import BEGIN, END, ONE, ZERO, Alloc, Imm, Operand, Window
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import chains, depth_part
@@ -114,7 +114,7 @@ class ProductLowering(Mode):
         found: Operand = ONE
         steps = self.count(self.p.depth[-1:])
         for axis, dim in zip(self.p.depth[-2::-1], range(len(load.index) - 2, -1, -1), strict=False):
-            found = b.op("select", b.op("eq", x.stride(array, dim), steps), found, ZERO)
+            found = b.select(b.op("eq", x.stride(array, dim), steps), found, 0)
             steps = x.times(steps, self.count((axis,)))
         return found
 
@@ -136,13 +136,13 @@ class ProductLowering(Mode):
         for axis in reversed(axes[1:]):
             extent = self.x.extent(self.extents[axis])
             if axis in self.p.depth:  # which may be empty
-                extent = self.b.op("select", self.b.op("lt", extent, ONE), ONE, extent)
-            found[axis] = self.b.op("rem", number, extent)
-            number = self.b.op("div", number, extent)
+                extent = self.b.select(extent < 1, 1, extent)
+            found[axis] = number % extent
+            number = number // extent
         return found | dict.fromkeys(axes[:1], number)
 
     def plus(self, a: Operand, n: int) -> Operand:
-        return self.x.plus(a, Imm(n, i64)) if n else a
+        return self.x.plus(a, n) if n else a
 
     def added(self, total: Operand, own: Operand, other: Operand) -> Operand:
         """A step of the depth more: of the rows' operand and of the columns'."""
@@ -152,7 +152,7 @@ class ProductLowering(Mode):
 
     def put(self, array: str, at: Operand, value: Operand) -> None:
         """Into working memory of the product."""
-        self.b.emit(Store(array, at, value, loc=self.p.reduce.loc))
+        self.b.store(array, at, value, loc=self.p.reduce.loc)
 
     def run(self) -> None:
         b, x = self.b, self.x
@@ -168,35 +168,35 @@ class ProductLowering(Mode):
         b.emit(Alloc("sums", self.dtype, PRODUCT_ROWS * self.line))
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             down = x.slot("block")
-            each = b.op("div", x.slot("blocks"), down)  # blocks that share rows
-            across = b.op("div", each, self.count(self.p.batch))
-            column = b.op("rem", block.var, across)
+            each = x.slot("blocks") // down  # blocks that share rows
+            across = each // self.count(self.p.batch)
+            column = block.var % across
             if self.p.kept:
-                number, line = b.op("rem", block.var, each), b.op("div", block.var, each)
-                x.at.update(self.place(self.p.batch, b.op("div", number, across)))
+                number, line = block.var % each, block.var // each
+                x.at.update(self.place(self.p.batch, number // across))
             else:  # strips are blocks side by side: those of one part of the batch
-                number = b.op("div", block.var, across)
-                line = b.op("rem", number, down)
-                x.at.update(self.place(self.p.batch, b.op("div", number, down)))
+                number = block.var // across
+                line = number % down
+                x.at.update(self.place(self.p.batch, number // down))
             rows = self.share(left, line, down)
             columns = self.share(right, column, across)
             fits = b.op("ge", Imm(parts * self.part, i64), self.depth)
             packs = self.packs(block.var, number, fits) if parts > 1 else ONE
             if not isinstance(self.lying, Imm):
-                packs = b.op("select", b.op("eq", self.lying, ZERO), packs, ZERO)
-            once = b.op("lt", self.depth, ONE)  # a sum of nothing is 0
-            end = b.op("select", once, ONE, self.depth)
-            with b.loop(ZERO, end, self.part, "serial") as part:
-                count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))
+                packs = b.select(b.op("eq", self.lying, ZERO), packs, 0)
+            once = self.depth < 1  # a sum of nothing is 0
+            end = b.select(once, 1, self.depth)
+            with b.loop(0, end, self.part, "serial") as part:
+                count = x.minimum(self.depth - part.var, self.part)
                 self.away: Operand = ZERO
                 if parts > 1:
-                    away = b.op("mul", b.op("div", part.var, Imm(self.part, i64)), Imm(room, i64))
-                    self.away = b.op("select", fits, away, ZERO)
+                    away = part.var // self.part * room
+                    self.away = b.select(fits, away, 0)
                 if self.lying != ONE:
-                    with b.loop(ZERO, packs, 1, "once"):
+                    with b.loop(0, packs, 1, "once"):
                         self.pack(left, rows, part.var, count, self.away)
                 self.pack(right, columns, part.var, count, ZERO)
-                last = b.op("ge", self.plus(part.var, self.part), end)
+                last = self.plus(part.var, self.part) >= end
                 self.tiles(rows, columns, part.var, count, last)
             if not self.short:
                 self.epilogue(rows, columns)
@@ -205,17 +205,17 @@ class ProductLowering(Mode):
         """How often the rows of a block are packed: never if those of the block before are still there. They
         are the same for all of the batch, and `number` counts its blocks."""
         b, once = self.b, ONE
-        again = b.op("select", b.op("eq", number, ZERO), once, ZERO)
-        again = b.op("select", b.op("eq", block, BEGIN), once, again)
-        return b.op("select", fits, again, once)
+        again = b.select(b.op("eq", number, ZERO), once, 0)
+        again = b.select(b.op("eq", block, BEGIN), once, again)
+        return b.select(fits, again, once)
 
     def share(self, side: _Side, part: Operand, parts: Operand) -> _Span:
         """One of `parts` shares of the points, in whole tiles but for the last."""
-        b, size = self.b, Imm(side.size, i64)
-        tiles = b.op("div", self.plus(side.count, side.size - 1), size)
-        begin = b.op("div", b.op("mul", tiles, part), parts)
-        end = b.op("div", b.op("mul", tiles, self.plus(part, 1)), parts)
-        return b.op("mul", begin, size), self.x.minimum(b.op("mul", end, size), side.count)
+        size = Imm(side.size, i64)
+        tiles = self.plus(side.count, side.size - 1) // size
+        begin = tiles * part // parts
+        end = tiles * self.plus(part, 1) // parts
+        return begin * size, self.x.minimum(end * size, side.count)
 
     # -- packing
 
@@ -231,7 +231,7 @@ class ProductLowering(Mode):
         value = value if x.vector is None else self.b.widen(value, x.schedule.width)
         if zero or x.mask is None:
             return value
-        return self.b.op("select", x.mask, value, Imm(0, self.dtype, value.lanes))
+        return self.b.select(x.mask, value, Imm(0, self.dtype, value.lanes))
 
     def pack(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
         """The panels of a block, for `count` steps of the depth."""
@@ -249,11 +249,11 @@ class ProductLowering(Mode):
     def home(self, side: _Side, point: Operand, away: Operand) -> Operand:
         """Where in panels the first step of a point of the block is: rows lie one after the other, columns of
         a tile side by side."""
-        b, size = self.b, self.right.size
+        size = self.right.size
         if side is self.left:
-            return b.op("add", away, b.op("mul", point, Imm(self.part, i64)))
-        before = b.op("mul", b.op("and", point, Imm(-size, i64)), Imm(self.part, i64))
-        return b.op("add", before, b.op("and", point, Imm(size - 1, i64)))
+            return away + point * self.part
+        before = (point & -size) * self.part
+        return before + (point & (size - 1))
 
     def pack_points(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
         """Vectors along the points, of a few steps of the depth or, transposed, of as many as a vector has
@@ -267,24 +267,24 @@ class ProductLowering(Mode):
         spans = self.spans(*span, turned)
         first = self.place(self.p.depth, start)
         places = tuple(first[axis] for axis in self.p.depth)
-        with b.loop(ZERO, count, together, "serial", places) as line:
+        with b.loop(0, count, together, "serial", places) as line:
             steps, at = list[_Step](), tuple[Operand, ...](line.carried)
             for n in range(together):
                 x.at.update(zip(self.p.depth, at, strict=True))
                 steps.append((dict(zip(self.p.depth, at, strict=True)), windows(x, side.expr, point)))
-                there = b.op("lt", self.plus(line.var, n + 1), count)  # else the last step stands for others
-                at = self.further(at, b.op("select", there, ONE, ZERO))
+                there = self.plus(line.var, n + 1) < count  # else the last step stands for others
+                at = self.further(at, b.select(there, 1, 0))
             line.yields = at
-            base = b.op("mul", line.var, Imm(ahead, i64))
+            base = line.var * ahead
             for begin, end, masked in spans:
                 with b.loop(begin, end, width, "vector") as turn:
                     x.at[point] = turn.var
-                    x.mask = x.first_lanes(b.op("sub", end, turn.var)) if masked else None
+                    x.mask = x.first_lanes(end - turn.var) if masked else None
                     vectors = list[Operand]()
                     for step, x.views in steps:
                         x.at.update(step)
                         vectors.append(self.value(side.expr))
-                    spot = b.op("add", base, self.home(side, b.op("sub", turn.var, span[0]), away))
+                    spot = base + self.home(side, turn.var - span[0], away)
                     for n, vector in enumerate(x.transposed(vectors) if turned else vectors):
                         self.put(side.panels, self.plus(spot, n * apart), vector)
 
@@ -294,8 +294,8 @@ class ProductLowering(Mode):
         for axis, here in zip(reversed(self.p.depth[1:]), reversed(at[1:]), strict=True):
             there = self.x.plus(here, carry)
             over = b.op("eq", there, self.x.extent(self.extents[axis]))
-            found.append(b.op("select", over, ZERO, there))
-            carry = b.op("select", over, ONE, ZERO)
+            found.append(b.select(over, 0, there))
+            carry = b.select(over, 1, 0)
         return (self.x.plus(at[0], carry), *reversed(found))
 
     def pack_steps(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
@@ -307,7 +307,7 @@ class ProductLowering(Mode):
         turned = side is self.right
         together, ahead = (width, side.size) if turned else (1, 1)
         with b.loop(*span, together, "serial") as point:
-            home = self.home(side, b.op("sub", point.var, span[0]), away)
+            home = self.home(side, point.var - span[0], away)
             numbers = [x.minimum(self.plus(point.var, n), last) if n else point.var for n in range(together)]
             places = [self.place(side.axes, number) for number in numbers]
             views = []
@@ -316,13 +316,13 @@ class ProductLowering(Mode):
                 views.append(windows(x, side.expr, depth))
             for lo, hi, masked in self.spans(ZERO, count, turned):
                 with b.loop(lo, hi, width, "vector") as line:
-                    x.at[depth] = b.op("add", start, line.var)
-                    x.mask = x.first_lanes(b.op("sub", count, line.var)) if masked else None
+                    x.at[depth] = start + line.var
+                    x.mask = x.first_lanes(count - line.var) if masked else None
                     vectors = list[Operand]()
                     for place, x.views in zip(places, views, strict=True):
                         x.at.update(place)
                         vectors.append(self.value(side.expr))
-                    at = b.op("add", home, b.op("mul", line.var, Imm(ahead, i64)))
+                    at = home + line.var * ahead
                     for n, vector in enumerate(x.transposed(vectors) if turned else vectors):
                         self.put(side.panels, self.plus(at, n * ahead), vector)
 
@@ -332,22 +332,22 @@ class ProductLowering(Mode):
         b, x = self.b, self.x
         *before, last = self.p.depth
         length = x.extent(self.extents[last])
-        first = b.op("div", start, length)
-        end = self.plus(b.op("div", self.plus(b.op("add", start, count), -1), length), 1)
+        first = start // length
+        end = self.plus(self.plus(start + count, -1) // length, 1)
         with b.loop(*span, 1, "serial") as point:
-            home = self.home(side, b.op("sub", point.var, span[0]), away)
+            home = self.home(side, point.var - span[0], away)
             x.at.update(self.place(side.axes, point.var))
             with b.loop(first, end, 1, "serial") as line:
                 x.at.update(self.place(tuple(before), line.var))
-                ahead = b.op("sub", b.op("mul", line.var, length), start)  # of the line's first step
-                lo = b.op("sub", ZERO, x.minimum(ahead, ZERO))
-                hi = x.minimum(b.op("sub", count, ahead), length)
-                at = b.op("add", home, ahead)
+                ahead = line.var * length - start  # of the line's first step
+                lo = ZERO - x.minimum(ahead, ZERO)
+                hi = x.minimum(count - ahead, length)
+                at = home + ahead
                 for begin, stop, masked in self.spans(lo, hi):
                     with b.loop(begin, stop, self.width, "vector") as turn:
                         x.at[last], x.vector = turn.var, last
-                        x.mask = x.first_lanes(b.op("sub", stop, turn.var)) if masked else None
-                        self.put(side.panels, b.op("add", at, turn.var), self.value(side.expr))
+                        x.mask = x.first_lanes(stop - turn.var) if masked else None
+                        self.put(side.panels, at + turn.var, self.value(side.expr))
 
     # -- sums
 
@@ -356,29 +356,29 @@ class ProductLowering(Mode):
         it has as many vectors, or takes one after the other; what is left of the rows takes one row."""
         b, left, right, width = self.b, self.left, self.right, self.width
         # sums begin in the first part
-        known = b.op("select", b.op("gt", start, ZERO), ONE, ZERO)
-        kept = b.op("select", last, ZERO, ONE) if self.short else ONE
-        rest = b.op("rem", b.op("sub", columns[1], columns[0]), Imm(right.size, i64))
+        known = b.select(start > 0, 1, 0)
+        kept = b.select(last, 0, 1) if self.short else ONE
+        rest = (columns[1] - columns[0]) % right.size
         most = Imm(right.size - width, i64)
-        inside = b.op("select", b.op("lt", most, rest), columns[1], b.op("sub", columns[1], rest))
+        inside = b.select(most < rest, columns[1], columns[1] - rest)
         for first, end, step in ((columns[0], inside, right.size), (inside, columns[1], width)):
             together = left.size * right.size // step  # as many sums of one vector as of several
-            few = b.op("rem", b.op("sub", rows[1], rows[0]), Imm(together, i64))
-            whole = b.op("sub", rows[1], few)
+            few = (rows[1] - rows[0]) % together
+            whole = rows[1] - few
             with b.loop(first, end, step, "serial") as column:
-                sums = b.op("sub", column.var, columns[0])
+                sums = column.var - columns[0]
                 panel = self.home(right, sums, ZERO)
-                beyond = b.op("sub", end, self.plus(column.var, step - width))
+                beyond = end - self.plus(column.var, step - width)
                 here: tuple[Operand, ...] = (sums,)
                 for begin, stop, size in ((rows[0], whole, together), (whole, rows[1], 1)):
                     with b.loop(begin, stop, size, "serial", here) as row:
                         lines = [self.line_of(self.plus(row.var, m), rows[0], start) for m in range(size)]
                         found = self.tile(lines, step // width, panel, count, row.carried[0], known)
-                        with b.loop(ZERO, kept, 1, "once"):
+                        with b.loop(0, kept, 1, "once"):
                             for at, total in found:
                                 self.put("sums", at, total)
                         if self.short:
-                            with b.loop(ZERO, b.op("sub", ONE, kept), 1, "once"):
+                            with b.loop(0, ONE - kept, 1, "once"):
                                 totals = [total for _, total in found]
                                 self.finish_tile(row.var, column.var, beyond, totals, size)
                         row.yields = (self.plus(row.carried[0], size * self.line),)
@@ -388,14 +388,14 @@ class ProductLowering(Mode):
         """A window on a row of the rows' operand, from step `start` of the depth on."""
         b, x, load = self.b, self.x, self.direct
         name = b.fresh(self.dtype, 1, "row").name
-        packed = self.home(self.left, b.op("sub", row, first), self.away) if self.lying != ONE else ZERO
+        packed = self.home(self.left, row - first, self.away) if self.lying != ONE else ZERO
         if load is None:
             b.emit(Window(name, self.dtype, self.left.panels, packed))
             return name
         with x.scope():
             x.at.update({self.p.rows[0]: row, **dict.fromkeys(self.p.depth, ZERO)})
             at, _, _ = x.address(x.arrays[load.array], load.index)
-        at = b.op("add", at, start)
+        at = at + start
         if self.lying == ONE:
             b.emit(Window(name, self.dtype, load.array, at))
         else:
@@ -411,11 +411,11 @@ class ProductLowering(Mode):
         passes = c // chains_at_once(self.dtype, self.width, x.schedule.tile)
         parts = [self.walked(lines, vectors, panel, count, range(n, c, passes)) for n in range(passes)]
         zero = Imm(0, self.dtype, self.width)  # and not -0: a product of many rows is as one of one
-        sums = tuple([b.op("add", zero, self.halved(of)[0]) for of in zip(*parts, strict=True)])
+        sums = tuple([zero + self.halved(of)[0] for of in zip(*parts, strict=True)])
         places = [
             self.plus(spot, n // vectors * self.line + n % vectors * self.width) for n in range(len(sums))
         ]
-        with b.loop(ZERO, known, 1, "once", sums) as more:  # memory that nobody has written is not touched
+        with b.loop(0, known, 1, "once", sums) as more:  # memory that nobody has written is not touched
             before = [b.load("sums", self.dtype, at, self.width) for at in places]
             pairs = zip(before, more.carried, strict=True)
             more.yields = tuple([x.merge("sum", (old,), (new,))[0] for old, new in pairs])
@@ -429,9 +429,9 @@ class ProductLowering(Mode):
     ) -> list[Operand]:
         """Some chains of all sums of a tile, halved: those of each turn of C steps, then what is left."""
         b, c, size = self.b, self.chains, self.right.size
-        whole, each = b.op("and", count, Imm(-c, i64)), len(lines) * vectors
+        whole, each = count & -c, len(lines) * vectors
         zeros = (Imm(0, self.dtype, self.width),) * each
-        with b.loop(ZERO, whole, c, "serial", (panel, *zeros * len(own))) as turn:
+        with b.loop(0, whole, c, "serial", (panel, *zeros * len(own))) as turn:
             here, *held = turn.carried
             found = list[Operand]()
             for n, chain in enumerate(own):
@@ -443,8 +443,8 @@ class ProductLowering(Mode):
         for n, chain in enumerate(own):
             sums = tuple(held[n * each : (n + 1) * each])
             if chain < c - 1:
-                some = b.op("lt", self.plus(whole, chain), count)
-                with b.loop(ZERO, b.op("select", some, ONE, ZERO), 1, "once", sums) as rest:
+                some = self.plus(whole, chain) < count
+                with b.loop(0, b.select(some, 1, 0), 1, "once", sums) as rest:
                     at, there = self.plus(here, chain * size), self.plus(whole, chain)
                     rest.yields = tuple(self.stepped(lines, vectors, rest.carried, there, at))
                 sums = rest.results
@@ -470,14 +470,14 @@ class ProductLowering(Mode):
     ) -> None:
         """Of a tile, while they are in registers; of the last vector `rest` columns, if it has more."""
         b, vectors = self.b, len(sums) // rows
-        whole = b.op("select", b.op("le", Imm(self.width, i64), rest), ONE, ZERO)
+        whole = b.select(b.op("le", Imm(self.width, i64), rest), 1, 0)
         for m in range(rows):
             with self.at_row(self.plus(row, m)):
                 *others, last = sums[m * vectors : (m + 1) * vectors]
                 for v, total in enumerate(others):
                     self.results(self.plus(column, v * self.width), None, total)
                 for masked in (False, True):
-                    with b.loop(ZERO, b.op("sub", ONE, whole) if masked else whole, 1, "once"):
+                    with b.loop(0, ONE - whole if masked else whole, 1, "once"):
                         mask = self.x.first_lanes(rest) if masked else None
                         self.results(self.plus(column, (vectors - 1) * self.width), mask, last)
 
@@ -489,7 +489,7 @@ class ProductLowering(Mode):
             at: tuple[Operand, ...] = row.carried
             for begin, end, masked in self.spans(*columns):
                 with b.loop(begin, end, self.width, "vector", at) as tile:
-                    mask = x.first_lanes(b.op("sub", columns[1], tile.var)) if masked else None
+                    mask = x.first_lanes(columns[1] - tile.var) if masked else None
                     total = b.load("sums", self.dtype, tile.carried[0], self.width)
                     self.results(tile.var, mask, total)
                     tile.yields = (self.plus(tile.carried[0], self.width),)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..ir.loop import ONE, ZERO, Imm, Operand, Store, Value, Window
+from ..ir.loop import ONE, ZERO, Imm, Operand, Value, Window
 from ..ir.types import b1, i64
 from .lower import Lowering
 from .lower_bitonic import Bitonic
@@ -56,12 +56,12 @@ class Quick:
         b = self.b
         self.push(ZERO, (ZERO, ZERO, count, ZERO, ZERO), (Imm(0, self.key), self.most))
         short = PARTED // self.key.size
-        many = b.op("shr", count, Imm(short.bit_length() - 1, i64))
-        self.short = b.op("select", b.op("ne", self.alone, ZERO), count, Imm(short, i64))
-        turns = b.op("add", b.op("mul", many, Imm(TURNS, i64)), ONE)
-        with b.loop(ZERO, Imm(ROUNDS, i64), 1, "serial", (ONE,)) as again:
-            left = b.op("select", b.op("lt", ZERO, again.carried[0]), b.op("shl", turns, again.var), ZERO)
-            with b.loop(ZERO, left, 1, "serial", again.carried) as turn:
+        many = count >> (short.bit_length() - 1)
+        self.short = b.select(b.op("ne", self.alone, ZERO), count, short)
+        turns = many * TURNS + 1
+        with b.loop(0, ROUNDS, 1, "serial", (ONE,)) as again:
+            left = b.select(b.op("lt", ZERO, again.carried[0]), turns << again.var, 0)
+            with b.loop(0, left, 1, "serial", again.carried) as turn:
                 turn.yields = (self.turn(names, turn.carried[0], write),)
             again.yields = turn.results
 
@@ -69,56 +69,54 @@ class Quick:
         b = self.b
         for name, values in ((STACK, part), (BOUNDS, bounds)):
             for number, value in enumerate(values):
-                b.emit(Store(name, b.op("add", at, Imm(number * WAITING, i64)), value))
+                b.store(name, at + number * WAITING, value)
 
     def turn(self, names: tuple[str, str], waiting: Operand, write: Write) -> Operand:
         """The last of so many parts that wait; how many do then."""
         b = self.b
         some = b.op("lt", ZERO, waiting)
-        top = b.op("select", some, b.op("sub", waiting, ONE), ZERO)
-        at = [b.op("add", top, Imm(number * WAITING, i64)) for number in range(KIND + 1)]
+        top = b.select(some, waiting - 1, 0)
+        at = [top + number * WAITING for number in range(KIND + 1)]
         found = [b.load(STACK, i64, place) for place in at]
         low, high = (b.load(BOUNDS, self.key, place) for place in at[:2])
         size, short, equal = found[SIZE], self.short, b.op("eq", low, high)
-        second = b.op("and", found[KIND], Imm(SECOND, i64))
+        second = found[KIND] & SECOND
         here = self.buffer(names, second, found[FROM])
-        easy = b.op("or", b.op("le", size, short), equal)
-        with b.loop(ZERO, self.flag(b.op("and", some, easy)), 1, "once", (waiting,)) as branch:
+        easy = (size <= short) | equal
+        with b.loop(0, self.flag(some & easy), 1, "once", (waiting,)) as branch:
             taken = self.x.minimum(size, short)
             self.in_order(here, taken, equal)
             write(self.row, found[PLACE], taken)
-            for number, change in ((FROM, taken), (PLACE, taken), (SIZE, b.op("sub", ZERO, taken))):
-                b.emit(Store(STACK, at[number], b.op("add", found[number], change)))
-            branch.yields = (b.op("select", b.op("eq", taken, size), top, waiting),)
-        hard = self.flag(b.op("and", some, b.op("xor", easy, Imm(True, b1))))
-        with b.loop(ZERO, hard, 1, "once", branch.results) as branch:
-            there = self.buffer(names, b.op("sub", ONE, second), found[TO])
+            for number, change in ((FROM, taken), (PLACE, taken), (SIZE, ZERO - taken)):
+                b.store(STACK, at[number], found[number] + change)
+            branch.yields = (b.select(b.op("eq", taken, size), top, waiting),)
+        hard = self.flag(some & (easy ^ True))
+        with b.loop(0, hard, 1, "once", branch.results) as branch:
+            there = self.buffer(names, ONE - second, found[TO])
             halving = b.op("lt", ONE, found[KIND])
             pivot = self.between(here, size, low, high, halving)
             less = self.divide(here, there, size, pivot)
-            more = b.op("sub", size, less)
-            first = b.op("lt", less, more)
+            more = size - less
+            first = less < more
             # the longer one below
-            lower, upper = b.op("select", first, ONE, ZERO), b.op("select", first, ZERO, ONE)
-            longest = b.op("sub", size, b.op("shr", size, Imm(3, i64)))
-            uneven = b.op("lt", longest, b.op("select", first, more, less))
-            uneven = b.op("and", uneven, b.op("xor", halving, Imm(True, b1)))
-            most = b.op("select", uneven, Imm(MOST, i64), ZERO)
-            end = b.op("add", found[TO], more)
+            lower, upper = b.select(first, 1, 0), b.select(first, 0, 1)
+            longest = size - (size >> 3)
+            uneven = longest < b.select(first, more, less)
+            uneven = uneven & (halving ^ True)
+            most = b.select(uneven, MOST, 0)
+            end = found[TO] + more
             self.push(
-                b.op("add", top, lower), (found[FROM], end, less, found[PLACE], b.op("or", second, most)),
-                (low, b.op("sub", pivot, Imm(1, self.key))),
+                top + lower, (found[FROM], end, less, found[PLACE], second | most),
+                (low, pivot - 1),
             )  # fmt: skip
-            other = b.op("or", b.op("sub", ONE, second), most)
-            behind = (b.op("add", found[place], less) for place in (FROM, PLACE))
-            self.push(
-                b.op("add", top, upper), (found[TO], next(behind), more, next(behind), other), (pivot, high)
-            )
-            branch.yields = (b.op("add", waiting, ONE),)
+            other = (ONE - second) | most
+            behind = (found[place] + less for place in (FROM, PLACE))
+            self.push(top + upper, (found[TO], next(behind), more, next(behind), other), (pivot, high))
+            branch.yields = (waiting + 1,)
         return branch.results[0]
 
     def flag(self, of: Operand) -> Operand:
-        return self.b.op("select", of, ONE, ZERO)
+        return self.b.select(of, 1, 0)
 
     def buffer(self, names: tuple[str, str], second: Operand, at: Operand) -> str:
         name = self.b.fresh(self.key, 1, "part").name
@@ -128,31 +126,31 @@ class Quick:
     def in_order(self, source: str, count: Operand, equal: Operand) -> None:
         """A copy of so many keys, sorted where they are not equal."""
         b, n = self.b, self.network
-        end = b.op("and", b.op("add", count, Imm(2 * n.lanes - 1, i64)), Imm(-2 * n.lanes, i64))
-        begin = b.op("select", b.op("ne", self.alone, ZERO), b.op("and", count, Imm(-n.lanes, i64)), ZERO)
+        end = (count + (2 * n.lanes - 1)) & (-2 * n.lanes)
+        begin = b.select(b.op("ne", self.alone, ZERO), count & -n.lanes, 0)
         with b.loop(begin, end, n.lanes, "serial") as turn:
-            inside = self.x.first_lanes(b.op("sub", count, turn.var))
+            inside = self.x.first_lanes(count - turn.var)
             keys = b.load(source, self.key, turn.var, n.lanes)
-            b.emit(Store(self.row, turn.var, b.op("select", inside, keys, b.widen(self.most, n.lanes))))
-        n.sort(self.row, b.op("select", equal, ZERO, end), n.rounds(2 * n.lanes, end))
+            b.store(self.row, turn.var, b.select(inside, keys, b.widen(self.most, n.lanes)))
+        n.sort(self.row, b.select(equal, 0, end), n.rounds(2 * n.lanes, end))
 
     def between(self, source: str, size: Operand, low: Operand, high: Operand, halving: Operand) -> Operand:
         """A key above `low`, at most `high`."""
         b, n = self.b, self.network
-        step = b.op("shr", size, Imm(n.lanes.bit_length() - 1, i64))
-        found: Value = n.run(b.load(source, self.key, b.op("shr", step, ONE), n.lanes, step))
+        step = size >> (n.lanes.bit_length() - 1)
+        found: Value = n.run(b.load(source, self.key, step >> 1, n.lanes, step))
         half = "hi"
         while found.lanes > 1:
             found, half = b.op(half, found, dtype=self.key, lanes=found.lanes // 2), "lo"
         one = Imm(1, self.key)
-        found = b.op("select", b.op("eq", found, low), b.op("add", low, one), found)
-        middle = b.op("add", low, b.op("add", b.op("shr", b.op("sub", high, low), one), one))
-        return b.op("select", halving, middle, found)
+        found = b.select(b.op("eq", found, low), low + one, found)
+        middle = low + (((high - low) >> one) + one)
+        return b.select(halving, middle, found)
 
     def divide(self, source: str, target: str, size: Operand, pivot: Operand) -> Operand:
         """Those that are less than `pivot` to the front, the others to `target`; how many are less."""
         b, lanes = self.b, self.network.lanes
-        whole = b.op("and", size, Imm(-lanes, i64))
+        whole = size & -lanes
         less: Operand = ZERO
         by = b.widen(pivot, lanes)
         for lo, hi in ((ZERO, whole), (whole, size)):
@@ -160,19 +158,19 @@ class Quick:
                 left, inside = turn.carried
                 keys = b.load(source, self.key, turn.var, lanes)
                 masks: tuple[Operand | None, Operand | None] = (None, None)
-                first: Operand = b.op("lt", keys, by)
-                every = b.op("or", first, inside)  # all: were it a literal, LLVM would compare once more
+                first: Operand = keys < by
+                every = first | inside  # all: were it a literal, LLVM would compare once more
                 if lo is not ZERO:
-                    rest = b.op("sub", size, turn.var)
+                    rest = size - turn.var
                     inside = self.x.first_lanes(rest)
-                    first = b.op("and", first, inside)
+                    first = first & inside
                 some = b.op("count", first, dtype=i64, lanes=1)
                 if lo is not ZERO:  # nothing is stored behind what there is
-                    masks = self.x.first_lanes(some), self.x.first_lanes(b.op("sub", rest, some))
-                others = b.op("xor", first, inside)
-                b.emit(Store(source, left, self.pressed(keys, first), None, masks[0]))
-                b.emit(Store(target, b.op("sub", turn.var, left), self.pressed(keys, others), None, masks[1]))
-                turn.yields = (b.op("add", left, some), every)
+                    masks = self.x.first_lanes(some), self.x.first_lanes(rest - some)
+                others = first ^ inside
+                b.store(source, left, self.pressed(keys, first), mask=masks[0])
+                b.store(target, turn.var - left, self.pressed(keys, others), mask=masks[1])
+                turn.yields = (left + some, every)
             less = turn.results[0]
         return less
 

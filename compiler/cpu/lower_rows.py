@@ -136,7 +136,7 @@ class RowLowering(Mode):
             self.strip(lo, end, left, right)
             return end
         with b.loop(left, right, STRIP, "serial") as strip:
-            self.strip(lo, end, strip.var, x.minimum(b.op("add", strip.var, Imm(STRIP, i64)), right))
+            self.strip(lo, end, strip.var, x.minimum(strip.var + STRIP, right))
         return end
 
     def strip(self, lo: Operand, end: Operand, left: Operand, right: Operand) -> None:
@@ -146,7 +146,7 @@ class RowLowering(Mode):
         (axis,) = stage.axes
         reduces = [s for s in stage.body if isinstance(s, k.Reduce)]
         with b.loop(lo, end, TOGETHER, "serial") as turn:
-            numbers = [b.op("add", turn.var, Imm(n, i64)) if n else turn.var for n in range(TOGETHER)]
+            numbers = [turn.var + n if n else turn.var for n in range(TOGETHER)]
             rows = [self.place(n, range(1)) for n in numbers]
             for row in rows:
                 with self.inside(row, 0):
@@ -173,13 +173,13 @@ class RowLowering(Mode):
             self.stage(number, row)
         wanted = self.wanted()
         inits = tuple(row.values[name] for name in wanted)
-        with b.loop(b.op("add", lo, one), hi, 1, "serial", inits) as turn:
-            row, before = self.place(turn.var, early), self.place(b.op("sub", turn.var, one), late)
+        with b.loop(lo + one, hi, 1, "serial", inits) as turn:
+            row, before = self.place(turn.var, early), self.place(turn.var - one, late)
             before.values.update(zip(wanted, turn.carried, strict=True))
             for number in early:
                 self.stage(number, row, before if number == beside else None)
             turn.yields = tuple(row.values[name] for name in wanted)
-        row = self.place(b.op("sub", hi, one), late)
+        row = self.place(hi - one, late)
         row.values.update(zip(wanted, turn.results, strict=True))
         self.stage(self.last, row)
 
@@ -207,15 +207,15 @@ class RowLowering(Mode):
     def place(self, number: Operand, stages: range) -> _Row:
         """The outer axes of a row number; names for where its values wait, and for what `stages` walk
         along: so an address is one sum, and few registers hold all of them."""
-        b, x = self.b, self.x
-        turn = b.op("and", number, ONE)  # two rows wait at a time
+        x = self.x
+        turn = number & 1  # two rows wait at a time
         at = x.point(number, self.kernel.outer)
         row = _Row(number, at, Level(x.outer | {ROW}), {}, dict(self.kept), {})
         with self.inside(row):
             if self.stream is not None:
                 for cache, wait in self.waiting.items():
                     array = x.arrays[cache.store.array]
-                    mine = b.op("mul", turn, Imm(WAITING_BYTES // array.dtype.size, i64))
+                    mine = turn * (WAITING_BYTES // array.dtype.size)
                     first = start(x, array, cache.store.index)
                     row.windows[cache] = window(x, array, wait, mine, self.stream, array.name, first)
             for place in dict.fromkeys(place for n in stages for place in walks(x, n)):
@@ -237,7 +237,7 @@ class RowLowering(Mode):
 
     def add(self, row: _Row, reduce: k.Reduce, join: Join) -> None:
         """A term of a row to its lane of a total."""
-        self.totals.add(reduce, self.b.op("sub", row.number, self.first), 1, join)
+        self.totals.add(reduce, row.number - self.first, 1, join)
 
     def stage(self, number: int, row: _Row, before: _Row | None = None, add: Add | None = None) -> None:
         """One stage of one row; beside it, the last one of the row `before`. Terms of totals go to their
@@ -308,7 +308,7 @@ class RowLowering(Mode):
         for cache in self.caches:
             (axis,) = self.kernel.stages[cache.last].axes
             most = Imm(WAITING_BYTES // x.arrays[cache.store.array].dtype.size, i64)
-            flag = b.op("select", b.op("gt", x.extent(axis.extent), most), ZERO, flag)
+            flag = b.select(x.extent(axis.extent) > most, 0, flag)
         return flag
 
     def in_a_row(self, cache: RowCache) -> bool:
@@ -374,7 +374,7 @@ class RowLowering(Mode):
     def ahead(self, array: k.Array, dim: int, rows: int) -> Operand:
         """How many elements ahead memory is asked for: so many rows, none if they are long."""
         b, size = self.b, array.dtype.size
-        away = self.x.times(Imm(rows, i64), self.x.stride(array, dim))
+        away = self.x.times(rows, self.x.stride(array, dim))
         least, most = Imm(PREFETCH_BYTES // size, i64), Imm(rows * PREFETCH_ROW // size, i64)
-        near = b.op("select", b.op("lt", away, least), least, away)
-        return b.op("select", b.op("le", away, most), near, ZERO)
+        near = b.select(away < least, least, away)
+        return b.select(away <= most, near, 0)

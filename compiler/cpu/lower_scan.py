@@ -17,8 +17,7 @@ for %i in 1 .. %n serial
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Store
-from ..ir.types import i64
+from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand
 from ..ops.folds import fold
 from .lower import Lowering, Mode
 from .values import Level
@@ -56,12 +55,12 @@ class ScanLowering(Mode):
 
     def rows(self, block: Operand, outer: tuple[k.Axis, ...]) -> None:
         b, x = self.b, self.x
-        lo = b.op("mul", block, x.slot("block"))
-        hi = x.minimum(b.op("add", lo, x.slot("block")), x.points(outer))
+        lo = block * x.slot("block")
+        hi = x.minimum(lo + x.slot("block"), x.points(outer))
         main = x.whole(lo, hi, TOGETHER)
         for begin, end, several in ((lo, main, TOGETHER), (main, hi, 1)):
             with b.loop(begin, end, several, "serial") as turn:
-                self.together([x.plus(Imm(n, i64), turn.var) for n in range(several)], outer)
+                self.together([x.plus(n, turn.var) for n in range(several)], outer)
 
     def together(self, numbers: list[Operand], outer: tuple[k.Axis, ...]) -> None:
         """The rows of these numbers, element by element."""
@@ -74,14 +73,14 @@ class ScanLowering(Mode):
                 x.at.update(spot)
                 x.hoist(self.stage, level)
         nothing = Imm(fold(self.statement.op).states[0].neutral(self.array.dtype), self.array.dtype)
-        with b.loop(ZERO, self.extent, 1, "serial", (nothing,) * len(spots)) as turn:
+        with b.loop(0, self.extent, 1, "serial", (nothing,) * len(spots)) as turn:
             totals: list[Operand] = []
             for spot, level, so_far in zip(spots, known, turn.carried, strict=True):
                 with x.scope(known=level), x.scope(over):
                     x.at.update({**spot, over: turn.var})
                     totals.append(self.step(so_far, x.value(self.statement.expr)))
                     index, _, _ = x.address(self.array, self.statement.index)
-                    b.emit(Store(self.array.name, index, totals[-1], None, None, False, self.statement.loc))
+                    b.store(self.array.name, index, totals[-1], loc=self.statement.loc)
             turn.yields = tuple(totals)
 
     # -- across memory
@@ -89,9 +88,9 @@ class ScanLowering(Mode):
     def columns(self, block: Operand, batch: tuple[k.Axis, ...], column: k.Axis) -> None:
         b, x, over = self.b, self.x, self.statement.over
         width = x.extent(column.extent)
-        strips = b.op("div", x.plus(x.slot("block"), b.op("sub", width, ONE)), x.slot("block"))
-        left, right = x.share(b.op("rem", block, strips), x.slot("block"), width)
-        x.at.update(x.point(b.op("div", block, strips), batch))
+        strips = x.plus(x.slot("block"), width - 1) // x.slot("block")
+        left, right = x.share(block % strips, x.slot("block"), width)
+        x.at.update(x.point(block // strips, batch))
         with x.scope(*x.at) as level:
             x.hoist(self.stage, level)
             for begin, end, first in ((ZERO, x.minimum(ONE, self.extent), True), (ONE, self.extent, False)):
@@ -107,12 +106,12 @@ class ScanLowering(Mode):
             value = b.widen(x.value(statement.expr), lanes)
             index, _, _ = x.address(self.array, statement.index)
             if not first:
-                here, x.at[statement.over] = x.at[statement.over], b.op("sub", x.at[statement.over], ONE)
+                here, x.at[statement.over] = x.at[statement.over], x.at[statement.over] - 1
                 above, _, _ = x.address(self.array, statement.index)
                 x.at[statement.over] = here
                 so_far = b.load(self.array.name, self.array.dtype, above, lanes, None, x.mask)
                 value = b.widen(self.step(so_far, value), lanes)
-            b.emit(Store(self.array.name, index, value, None, x.mask, False, statement.loc))
+            b.store(self.array.name, index, value, mask=x.mask, loc=statement.loc)
             return carried
 
         x.vectors(column, left, right, (), chunk)

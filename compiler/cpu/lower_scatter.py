@@ -16,8 +16,7 @@ and a processor that guesses wrong takes as long as ten additions.
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Store, Window
-from ..ir.types import i64
+from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Window
 from ..ops.folds import fold
 from .lower import Lowering, Mode
 
@@ -53,14 +52,14 @@ class ScatterLowering(Mode):
         rows = x.extent(self.array.dims[0])
         if not self.wide and not x.schedule.threads:
             b.alloc("spare", self.array.dtype, SPARE)
-            with b.loop(ZERO, Imm(SPARE, i64), 1, "serial") as each:
-                b.emit(Store("spare", each.var, Imm(0, self.array.dtype)))
+            with b.loop(0, SPARE, 1, "serial") as each:
+                b.store("spare", each.var, Imm(0, self.array.dtype))
         # A CPU is given blocks side by side: where each would walk all terms, they are as good as one.
         apart = x.schedule.threads or isinstance(self.statement.index[0], k.At)
-        several = ONE if apart else b.op("sub", END, BEGIN)
+        several = ONE if apart else END - BEGIN
         with b.loop(BEGIN, END, several, "parallel") as block, x.scope():
-            self.lo = b.op("mul", block.var, x.slot("block"))
-            end = b.op("mul", b.op("add", block.var, several), x.slot("block"))
+            self.lo = block.var * x.slot("block")
+            end = (block.var + several) * x.slot("block")
             self.hi = x.minimum(end, rows)
             self.clear()
             self.walk(self.stage.axes[: len(self.stage.axes) - self.wide])
@@ -68,13 +67,13 @@ class ScatterLowering(Mode):
     def clear(self) -> None:
         b, x = self.b, self.x
         row = x.stride(self.array, 0)
-        base, count = x.times(self.lo, row), x.times(b.op("sub", self.hi, self.lo), row)
+        base, count = x.times(self.lo, row), x.times(self.hi - self.lo, row)
         start = Imm(
             fold(self.statement.op).states[0].identity(self.array.dtype), self.array.dtype, x.schedule.width
         )
 
         def code(index: Operand, mask: Operand | None) -> None:
-            b.emit(Store(self.array.name, b.op("add", base, index), start, None, mask))
+            b.store(self.array.name, base + index, start, mask=mask)
 
         x.each(count, code)
 
@@ -103,7 +102,7 @@ class ScatterLowering(Mode):
         for dim, ix in enumerate(known):
             at = x.value(ix)
             ends = (self.lo, self.hi) if dim == 0 else (ZERO, x.extent(array.dims[dim]))
-            for test in (b.op("ge", at, ends[0]), b.op("lt", at, ends[1])):
+            for test in (at >= ends[0], at < ends[1]):
                 mine = x.both(mine, test)
             base = x.plus(base, x.times(at, x.stride(array, dim)))
         assert mine is not None or self.wide
@@ -112,24 +111,22 @@ class ScatterLowering(Mode):
             if x.schedule.threads:  # nothing guesses there
                 self.add(array.name, base, mine)
                 return
-            turn = (
-                b.op("and", x.at[self.stage.axes[-1].name], Imm(SPARE - 1, i64)) if self.stage.axes else ZERO
-            )
-            name, own = b.fresh(array.dtype, 1, "place").name, b.op("select", mine, ONE, ZERO)
+            turn = x.at[self.stage.axes[-1].name] & (SPARE - 1) if self.stage.axes else ZERO
+            name, own = b.fresh(array.dtype, 1, "place").name, b.select(mine, 1, 0)
             b.emit(Window(name, array.dtype, array.name, base, own, "spare", turn))
             self.add(name, ZERO, None)
             return
         axis = self.stage.axes[-1]
         count = x.extent(axis.extent)
         if mine is not None:
-            count = b.op("select", mine, count, ZERO)
+            count = b.select(mine, count, 0)
 
         def chunk(u: int, carried: list[Operand]) -> list[Operand]:
             width = x.schedule.width
             index = x.plus(base, x.at[axis.name])
             old = b.load(array.name, array.dtype, index, width, None, x.mask)
             (new,) = x.merge(self.statement.op, (old,), (b.widen(x.value(self.statement.expr), width),))
-            b.emit(Store(array.name, index, new, None, x.mask, False, self.statement.loc))
+            b.store(array.name, index, new, mask=x.mask, loc=self.statement.loc)
             return carried
 
         x.vectors(axis.name, ZERO, count, (), chunk)
@@ -139,4 +136,4 @@ class ScatterLowering(Mode):
         b = self.b
         old = b.load(name, self.array.dtype, at, 1, None, mask)
         (new,) = self.x.merge(self.statement.op, (old,), (self.x.value(self.statement.expr),))
-        b.emit(Store(name, at, new, None, mask, False, self.statement.loc))
+        b.store(name, at, new, mask=mask, loc=self.statement.loc)

@@ -17,7 +17,7 @@ from contextlib import nullcontext
 
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Store
+from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand
 from ..ir.types import i32, i64
 from .cases import at_column
 from .lower import Lowering, Mode
@@ -68,7 +68,7 @@ class ShortLowering(Mode):
         for part in parts:
             for name in dict.fromkeys((*(s.array for s in part.stores), *(e.array for e in part.rows))):
                 stride = x.stride(x.arrays[name], len(self.before))
-                dense = b.op("select", b.op("eq", stride, Imm(part.size, i64)), dense, ZERO)
+                dense = b.select(b.op("eq", stride, Imm(part.size, i64)), dense, 0)
         # Where there are axes before the rows, these need not begin where streaming stores can.
         names = [s.array for part in parts for s in part.stores]
         ways = self.ways(None if self.before else x.aligned(names))
@@ -76,17 +76,17 @@ class ShortLowering(Mode):
         with b.loop(BEGIN, END, 1, "parallel") as block:
             share = block.var
             if self.before:
-                shares = b.op("div", b.op("add", count, Imm(x.schedule.block - 1, i64)), size)
-                x.at.update(x.point(b.op("div", share, shares), self.before))
-                share = b.op("rem", share, shares)
+                shares = (count + (x.schedule.block - 1)) // size
+                x.at.update(x.point(share // shares, self.before))
+                share = share % shares
             lo, hi = x.share(share, size, count)
             end = x.whole(lo, hi, self.width)
-            whole = b.op("select", b.op("ne", dense, ZERO), end, lo)
+            whole = b.select(b.op("ne", dense, ZERO), end, lo)
             with b.loop(lo, whole, self.width, "vector") as turn:
                 for part in parts:
                     self.dense(part, turn.var, ways)
             with b.loop(whole, hi, self.width, "vector") as turn:
-                x.mask = x.first_lanes(b.op("sub", hi, turn.var))
+                x.mask = x.first_lanes(hi - turn.var)
                 for part in parts:
                     self.apart(part, turn.var)
                 x.mask = None
@@ -96,8 +96,8 @@ class ShortLowering(Mode):
         for both: which one it is does not change on the way."""
         if stream is None:
             return [(None, False)]
-        around = self.b.op("select", self.b.op("ne", stream, ZERO), ONE, ZERO)
-        return [(around, True), (self.b.op("sub", ONE, around), False)]
+        around = self.b.select(self.b.op("ne", stream, ZERO), 1, 0)
+        return [(around, True), (ONE - around, False)]
 
     def column(self, stage: k.Stage, axis: str, j: int) -> tuple[k.Stage, Level]:
         x, here = self.x, at_column(stage, axis, j)
@@ -127,7 +127,7 @@ class ShortLowering(Mode):
 
     def dense(self, part: _Short, base: Operand, ways: list[tuple[Operand | None, bool]]) -> None:
         """Rows that lie side by side, a vector's worth of them."""
-        b, first = self.b, self.b.op("mul", base, Imm(part.size, i64))
+        b, first = self.b, base * part.size
         known: dict[k.Expr, list[Operand]] = {}
         for load in part.rows:
             places = self.places(load.array, first, part.size)
@@ -139,21 +139,21 @@ class ShortLowering(Mode):
             for q, at in enumerate(self.places(stmt.array, first, part.size))
         ]
         for times, streaming in ways:
-            with b.loop(ZERO, times, 1, "serial") if times is not None else nullcontext():
+            with b.loop(0, times, 1, "serial") if times is not None else nullcontext():
                 for stmt, at, vector in stores:
-                    b.emit(Store(stmt.array, at, vector, None, None, streaming, stmt.loc))
+                    b.store(stmt.array, at, vector, stream=streaming, loc=stmt.loc)
 
     def places(self, name: str, first: Operand, size: int) -> list[Operand]:
         """Where the vectors of an array are whose rows lie side by side."""
         first = self.x.plus(first, self.begins(name)) if self.before else first
-        return [self.x.plus(Imm(q * self.width, i64), first) for q in range(size)]
+        return [self.x.plus(q * self.width, first) for q in range(size)]
 
     def begins(self, name: str) -> Operand:
         """Where the rows of an array begin that stand at the axes before them."""
         x = self.x
         found: Operand = ZERO
         for n, axis in enumerate(self.before):
-            found = x.plus(self.b.op("mul", x.at[axis.name], x.stride(x.arrays[name], n)), found)
+            found = x.plus(x.at[axis.name] * x.stride(x.arrays[name], n), found)
         return found
 
     def turned(self, op: str, vectors: Sequence[Operand], number: int) -> Operand:
@@ -173,9 +173,9 @@ class ShortLowering(Mode):
         for stmt, found in zip(part.stores, self.values(part, base, {}), strict=True):
             array = x.arrays[stmt.array]
             stride = x.stride(array, len(self.before))
-            first: Operand = b.op("mul", base, stride)
+            first: Operand = base * stride
             if self.before:
                 first = x.plus(first, self.begins(stmt.array))
             for j, vector in enumerate(found):
-                at = x.plus(Imm(j, i64), first)
-                b.emit(Store(stmt.array, at, vector, stride, x.mask, False, stmt.loc))
+                at = x.plus(j, first)
+                b.store(stmt.array, at, vector, stride=stride, mask=x.mask, loc=stmt.loc)

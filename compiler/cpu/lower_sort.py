@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.layout import working
-from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Store, Window
+from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Window
 from ..ir.types import DTYPES, DType, b1, i64
 from .lower import Lowering, Mode
 from .lower_first import FirstOfMany
@@ -64,8 +64,8 @@ class SortLowering(Mode):
         merged = values and self.key.size >= 4  # else digits are few
         if not merged:
             b.alloc(COUNTS, i64, DIGITS * self.key.size)
-            short = b.op("le", self.extent, Imm(MOST if values else SHORT, i64))
-            few, many = b.op("select", short, self.extent, ZERO), b.op("select", short, ZERO, self.extent)
+            short = self.extent <= (MOST if values else SHORT)
+            few, many = b.select(short, self.extent, 0), b.select(short, 0, self.extent)
         partly = self.statement.first is not None and self.key.size > 1 and not x.schedule.threads
         first = FirstOfMany(self) if partly else None
         room: Operand = self.extent
@@ -80,15 +80,15 @@ class SortLowering(Mode):
             network.memory(SHORT_VALUES if values else SHORT)
             if values:  # of few rows, most lanes would have none
                 enough = b.op("le", Imm(ROWS, i64), x.extent(outer[-1].extent))
-                most = b.op("select", enough, most, Imm(SHORT_ROWS, i64))
-            together = b.op("le", self.extent, most)
+                most = b.select(enough, most, SHORT_ROWS)
+            together = self.extent <= most
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
-            self.base = b.op("mul", block.var, room)  # of the block's working memory
-            lo: Operand = b.op("mul", block.var, x.slot("block"))
-            hi = x.minimum(b.op("add", lo, x.slot("block")), x.points(outer))
+            self.base = block.var * room  # of the block's working memory
+            lo: Operand = block.var * x.slot("block")
+            hi = x.minimum(lo + x.slot("block"), x.points(outer))
             if network is not None:
-                left = b.op("select", together, hi, lo)
-                pairs = network.prepare(b.op("select", together, self.extent, ZERO))
+                left = b.select(together, hi, lo)
+                pairs = network.prepare(b.select(together, self.extent, 0))
                 network.rows(lo, left, pairs, self.kept())
                 lo = left
             with b.loop(lo, hi, 1, "serial") as row, self.at_row(row.var):
@@ -118,18 +118,18 @@ class SortLowering(Mode):
         b, x, outer = self.b, self.x, self.x.kernel.outer
         if x.schedule.threads:
             raise ValueError("runs are sorted and merged on a CPU alone")
-        count = b.op("div", b.op("add", self.extent, b.op("sub", length, ONE)), length)
+        count = (self.extent + (length - 1)) // length
         rows = RunMerge(self, length, count) if self.statement.merges else ValueRows(self, length)
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
-            base, lo = b.op("mul", block.var, rows.room), b.op("mul", block.var, x.slot("block"))
-            every = b.op("mul", x.points(outer), count)
-            end = x.minimum(b.op("add", lo, x.slot("block")), every)
-            with b.loop(lo, end, 1, "serial") as part, self.at_row(b.op("div", part.var, count)):
-                begin = b.op("mul", b.op("rem", part.var, count), length)
+            base, lo = block.var * rows.room, block.var * x.slot("block")
+            every = x.points(outer) * count
+            end = x.minimum(lo + x.slot("block"), every)
+            with b.loop(lo, end, 1, "serial") as part, self.at_row(part.var // count):
+                begin = part.var % count * length
                 # The part before ends where this one begins, but in another row.
                 if isinstance(rows, RunMerge):
-                    rows.going = b.op("and", b.op("lt", lo, part.var), b.op("lt", ZERO, begin))
-                rows.sort(base, begin, x.minimum(length, b.op("sub", self.extent, begin)))
+                    rows.going = (lo < part.var) & b.op("lt", ZERO, begin)
+                rows.sort(base, begin, x.minimum(length, self.extent - begin))
 
     def vector_of_keys(self, lanes: int, lo: Operand, hi: Operand, code: Callable[[Operand], None]) -> None:
         """Keys of the elements from lo to hi, a vector at a time, given to `code` with x.mask."""
@@ -154,8 +154,8 @@ class SortLowering(Mode):
         b, x, over = self.b, self.x, self.statement.over
 
         def store(key: Operand) -> None:
-            place = b.op("add", self.base, x.at[over])
-            b.emit(Store("sort.keys0", place, key, None, x.mask, False, self.statement.loc))
+            place = self.base + x.at[over]
+            b.store("sort.keys0", place, key, mask=x.mask, loc=self.statement.loc)
 
         self.vector_of_keys(self.lanes(), ZERO, count, store)
 
@@ -172,8 +172,8 @@ class SortLowering(Mode):
         with x.scope():
             x.at[over] = index
             at, _, _ = x.address(self.array, self.statement.index)
-        inside = None if self.statement.first is None else b.op("lt", index, self.kept())
-        b.emit(Store(self.array.name, at, element, None, inside, False, self.statement.loc))
+        inside = None if self.statement.first is None else index < self.kept()
+        b.store(self.array.name, at, element, mask=inside, loc=self.statement.loc)
 
     # -- all of few, all of many
 
@@ -182,19 +182,19 @@ class SortLowering(Mode):
         b, x, plain = self.b, self.x, self.x.schedule
         lanes = plain.width if plain.threads else plain.width * 8 // self.key.size
         x.schedule = replace(plain, width=lanes, step=lanes)
-        with b.loop(ZERO, count, 1, "serial") as turn:
-            own = b.load("sort.keys0", self.key, b.op("add", self.base, turn.var))
+        with b.loop(0, count, 1, "serial") as turn:
+            own = b.load("sort.keys0", self.key, self.base + turn.var)
             mine = b.widen(own, lanes)
 
             def chunk(u: int, carried: list[Operand]) -> list[Operand]:
                 at = x.at["others"]
-                key = b.load("sort.keys0", self.key, b.op("add", self.base, at), lanes, None, x.mask)
-                before = x.first_lanes(b.op("sub", turn.var, at))
-                first = b.op("or", b.op("lt", key, mine), b.op("and", b.op("eq", key, mine), before))
+                key = b.load("sort.keys0", self.key, self.base + at, lanes, None, x.mask)
+                before = x.first_lanes(turn.var - at)
+                first = (key < mine) | (b.op("eq", key, mine) & before)
                 if x.mask is not None:
-                    first = b.op("and", first, x.mask)
-                one = b.op("select", first, Imm(1, self.key, lanes), Imm(0, self.key, lanes))
-                return [b.op("add", carried[0], one)]
+                    first = first & x.mask
+                one = b.select(first, Imm(1, self.key, lanes), Imm(0, self.key, lanes))
+                return [carried[0] + one]
 
             (behind,) = x.vectors("others", ZERO, count, (Imm(0, self.key, lanes),), chunk)
             place(x.cast(x.halve("sum", [(behind,)])[0], i64), turn.var, own)
@@ -211,15 +211,15 @@ class SortLowering(Mode):
             last = number + 1 == self.key.size and not waiting
             turned, moved = self.turn(number, count, turned, moved, last)
         if waiting:
-            self.back(b.op("select", self.is_one(turned), count, ZERO))
+            self.back(b.select(self.is_one(turned), count, 0))
 
     def back(self, count: Operand) -> None:
         """Those that are kept of so many, from the second buffers to the first ones."""
         b = self.b
-        with b.loop(ZERO, self.x.minimum(count, self.kept()), 1, "serial") as turn:
-            place = b.op("add", self.base, turn.var)
-            b.emit(Store("sort.keys0", place, b.load("sort.keys1", self.key, place)))
-            b.emit(Store("sort.at0", place, b.load("sort.at1", i64, place)))
+        with b.loop(0, self.x.minimum(count, self.kept()), 1, "serial") as turn:
+            place = self.base + turn.var
+            b.store("sort.keys0", place, b.load("sort.keys1", self.key, place))
+            b.store("sort.at0", place, b.load("sort.at1", i64, place))
 
     def is_one(self, flag: Operand) -> Operand:
         return self.b.op("ne", flag, ZERO)
@@ -228,19 +228,19 @@ class SortLowering(Mode):
         """How many elements have each value of each digit."""
         b, x = self.b, self.x
         zeros = Imm(0, i64, x.schedule.width)
-        size = b.op("select", b.op("lt", ZERO, count), Imm(DIGITS * self.key.size, i64), ZERO)
-        x.each(size, lambda at, mask: b.emit(Store(COUNTS, at, zeros, None, mask)))
-        with b.loop(ZERO, count, 1, "serial") as turn:
-            key = b.load("sort.keys0", self.key, b.op("add", self.base, turn.var))
+        size = b.select(b.op("lt", ZERO, count), DIGITS * self.key.size, 0)
+        x.each(size, lambda at, mask: b.store(COUNTS, at, zeros, mask=mask))
+        with b.loop(0, count, 1, "serial") as turn:
+            key = b.load("sort.keys0", self.key, self.base + turn.var)
             for number in range(self.key.size):
                 digit = self.digit(key, number)
-                b.emit(Store(COUNTS, digit, b.op("add", b.load(COUNTS, i64, digit), ONE)))
+                b.store(COUNTS, digit, b.load(COUNTS, i64, digit) + 1)
 
     def buffer(self, name: str, dtype: DType, second: Operand) -> tuple[str, Operand]:
         """That of the block, the first one or the second: a name, and where it begins."""
         if isinstance(second, Imm):
             return f"{name}{second.value}", self.base
-        found, first = self.b.fresh(dtype, 1, "buffer").name, self.b.op("sub", ONE, second)
+        found, first = self.b.fresh(dtype, 1, "buffer").name, ONE - second
         self.b.emit(Window(found, dtype, f"{name}0", self.base, first, f"{name}1", self.base))
         return found, ZERO
 
@@ -250,7 +250,7 @@ class SortLowering(Mode):
         """One pass, by the digit of this number, from buffer to buffer; the `last` one writes places. Which
         buffer it is depends on the digits, but for warps, which leave none out."""
         b, x = self.b, self.x
-        other = Imm(1 - int(turned.value), i64) if isinstance(turned, Imm) else b.op("sub", ONE, turned)
+        other = Imm(1 - int(turned.value), i64) if isinstance(turned, Imm) else ONE - turned
         keys, base = self.buffer("sort.keys", self.key, turned)
         places, places_to = "", ""
         if not self.statement.values:
@@ -262,50 +262,49 @@ class SortLowering(Mode):
             if moved == ZERO or self.statement.values:
                 return index
             known = b.load(places, i64, x.plus(base, index))
-            return known if moved == ONE else b.op("select", self.is_one(moved), known, index)
+            return known if moved == ONE else b.select(self.is_one(moved), known, index)
 
         many: Operand = count
         if not x.schedule.threads:
             first = self.digit(b.load(keys, self.key, base), number)
-            many = b.op("select", b.op("eq", b.load(COUNTS, i64, first), count), ZERO, count)
+            many = b.select(b.op("eq", b.load(COUNTS, i64, first), count), 0, count)
         begin = Imm(DIGITS * number, i64)
-        end = b.op("select", b.op("lt", ZERO, many), Imm(DIGITS * (number + 1), i64), begin)
+        end = b.select(b.op("lt", ZERO, many), DIGITS * (number + 1), begin)
         with b.loop(begin, end, 1, "serial", (ZERO,)) as turn:
             (so_far,) = turn.carried
             found = b.load(COUNTS, i64, turn.var)
-            b.emit(Store(COUNTS, turn.var, so_far))
-            turn.yields = (b.op("add", so_far, found),)
-        with b.loop(ZERO, many, 1, "serial") as turn:
+            b.store(COUNTS, turn.var, so_far)
+            turn.yields = (so_far + found,)
+        with b.loop(0, many, 1, "serial") as turn:
             key = b.load(keys, self.key, x.plus(base, turn.var))
             at, digit = element(turn.var), self.digit(key, number)
             target = b.load(COUNTS, i64, digit)
-            b.emit(Store(COUNTS, digit, b.op("add", target, ONE)))
+            b.store(COUNTS, digit, target + 1)
             if not last:
-                b.emit(Store(keys_to, x.plus(base_to, target), key))
+                b.store(keys_to, x.plus(base_to, target), key)
                 if not self.statement.values:
-                    b.emit(Store(places_to, x.plus(base_to, target), at))
+                    b.store(places_to, x.plus(base_to, target), at)
             else:
                 self.place(target, at, key)
         if x.schedule.threads:
             return other, ONE
         if last:
-            with b.loop(ZERO, b.op("sub", count, many), 1, "serial") as turn:
+            with b.loop(0, count - many, 1, "serial") as turn:
                 self.place(turn.var, element(turn.var), b.load(keys, self.key, x.plus(base, turn.var)))
         some = b.op("lt", ZERO, many)
-        return b.op("select", some, other, turned), b.op("select", some, ONE, moved)
+        return b.select(some, other, turned), b.select(some, 1, moved)
 
     def digit(self, key: Operand, number: int) -> Operand:
         """Where its digit of this number is counted."""
-        b = self.b
         if number:
-            key = b.op("shr", key, b.imm(8 * number, key))
-        value = b.op("and", self.x.cast(key, i64), Imm(DIGITS - 1, i64))
-        return b.op("add", value, Imm(DIGITS * number, i64)) if number else value
+            key = key >> (8 * number)
+        value = self.x.cast(key, i64) & (DIGITS - 1)
+        return value + DIGITS * number if number else value
 
     def key_of(self, value: Operand) -> Operand:
         """An unsigned number that is less where the value comes first."""
         key = self.rising(value)
-        return self.b.op("xor", key, self.b.widen(self.most, key.lanes)) if self.statement.falling else key
+        return key ^ self.b.widen(self.most, key.lanes) if self.statement.falling else key
 
     def rising(self, value: Operand) -> Operand:
         b, dtype = self.b, value.dtype
@@ -319,21 +318,21 @@ class SortLowering(Mode):
         if dtype.is_float:  # of either zero the same; NaN last
             infinity = (1 << (dtype.bits - 1)) - (1 << dtype.fraction)
             bits = b.op("bitcast", value, dtype=signed)
-            size = b.op("and", bits, b.imm(~int(least.value), bits))
+            size = bits & ~int(least.value)
             if not self.statement.values:
-                bits = b.op("select", b.op("eq", size, b.imm(0, size)), size, bits)
-            negative = b.op("lt", bits, b.imm(0, bits))  # then all bits change, else the sign alone
-            bits = b.op("xor", bits, b.op("select", negative, b.imm(-1, bits), least))
-            bits = b.op("select", b.op("gt", size, b.imm(infinity, size)), b.imm(-1, bits), bits)
+                bits = b.select(b.op("eq", size, b.imm(0, size)), size, bits)
+            negative = bits < 0  # then all bits change, else the sign alone
+            bits = bits ^ b.select(negative, b.imm(-1, bits), least)
+            bits = b.select(size > infinity, b.imm(-1, bits), bits)
         else:
-            bits = b.op("xor", bits, least)
+            bits = bits ^ least
         return b.op("bitcast", bits, dtype=self.key)
 
     def value_of(self, key: Operand) -> Operand:
         """The value that has this key."""
         b, dtype = self.b, k.expr_dtype(self.statement.expr)
         if self.statement.falling:
-            key = b.op("xor", key, b.widen(self.most, key.lanes))
+            key = key ^ b.widen(self.most, key.lanes)
         if dtype.kind == "u":
             return key
         if dtype is b1:
@@ -341,7 +340,7 @@ class SortLowering(Mode):
         signed = DTYPES[f"i{dtype.bits}"]
         bits, least = b.op("bitcast", key, dtype=signed), Imm(-(1 << (dtype.bits - 1)), signed)
         if not dtype.is_float:
-            return b.op("xor", bits, b.imm(least.value, bits))
-        positive = b.op("lt", bits, b.imm(0, bits))
-        back = b.op("select", positive, b.imm(least.value, bits), b.imm(-1, bits))
-        return b.op("bitcast", b.op("xor", bits, back), dtype=dtype)
+            return bits ^ int(least.value)
+        positive = bits < 0
+        back = b.select(positive, b.imm(least.value, bits), b.imm(-1, bits))
+        return b.op("bitcast", bits ^ back, dtype=dtype)

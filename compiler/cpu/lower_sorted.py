@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..ir.loop import ONE, ZERO, Builder, Imm, Operand, Store, Window
+from ..ir.loop import ONE, ZERO, Builder, Imm, Operand, Window
 from ..ir.types import i64
 from .lower_bitonic import Bitonic
 from .lower_merge import Merge
@@ -27,7 +27,7 @@ PAIR = Imm(-SORTED_PAIR, i64)
 
 def padded(b: Builder, count: Operand) -> Operand:
     """Keys in the working memory of a block: whole pairs of vectors, and one behind them."""
-    return b.op("and", b.op("add", count, Imm(3 * SORTED_PAIR - 1, i64)), PAIR)
+    return (count + (3 * SORTED_PAIR - 1)) & PAIR
 
 
 class Keys:
@@ -48,16 +48,16 @@ class Keys:
         """The greatest key, there."""
         b, lanes = self.b, self.network.lanes
         with b.loop(lo, hi, lanes, "serial") as turn:
-            b.emit(Store(row, turn.var, b.widen(self.s.most, lanes)))
+            b.store(row, turn.var, b.widen(self.s.most, lanes))
 
     def read(self, row: str, at: Operand, lo: Operand, hi: Operand) -> None:
         """The keys of the elements from lo to hi, from `at` on."""
         b, x, over = self.b, self.x, self.s.statement.over
-        away = b.op("sub", at, lo)
+        away = at - lo
 
         def store(key: Operand) -> None:
-            place = b.op("add", x.at[over], away)
-            b.emit(Store(row, place, key, None, x.mask, False, self.s.statement.loc))
+            place = x.at[over] + away
+            b.store(row, place, key, mask=x.mask, loc=self.s.statement.loc)
 
         self.s.vector_of_keys(self.s.lanes(), lo, hi, store)
 
@@ -68,9 +68,9 @@ class Keys:
         def store(at: Operand, mask: Operand | None) -> None:
             value = self.s.value_of(b.load(row, self.key, at, x.schedule.width, None, mask))
             with x.scope():
-                x.at[over], x.vector = b.op("add", begin, at), over
+                x.at[over], x.vector = begin + at, over
                 place, stride, _ = x.address(self.s.array, statement.index)
-            b.emit(Store(self.s.array.name, place, value, stride, mask, False, statement.loc))
+            b.store(self.s.array.name, place, value, stride=stride, mask=mask, loc=statement.loc)
 
         x.each(count, store)
 
@@ -85,37 +85,33 @@ class ValueRows(Keys):
         self.held = held_keys(schedule, size)
         limit = Imm(self.held, i64)
         b.alloc(ROW, self.key, self.held)
-        self.alone = b.op("select", b.op("le", most, limit), ONE, ZERO)
+        self.alone = b.select(most <= limit, 1, 0)
         rounds = self.network.rounds(2 * self.network.lanes, self.x.minimum(most, limit))
         self.rounds = rounds, self.network.rounds(self.held, most)
         few = b.op("eq", self.alone, ONE)
         divided = divides(schedule, size)
         self.quick = Quick(self.x, self.network, ROW, self.alone, sort.most) if divided else None
-        self.room = b.op("select", few, Imm(SORTED_PAIR, i64), padded(b, most))
+        self.room = b.select(few, SORTED_PAIR, padded(b, most))
 
     def sort(self, base: Operand, begin: Operand, count: Operand) -> None:
         """So many elements of the row, in working memory from `base` on."""
         b, x, limit = self.b, self.x, Imm(self.held, i64)
         shift = Imm(self.held.bit_length() - 1, i64)
         pair = 2 * self.network.lanes
-        end = b.op("and", b.op("add", count, Imm(pair - 1, i64)), Imm(-pair, i64))
+        end = (count + (pair - 1)) & -pair
         row, other = b.fresh(self.key, 1, "keys").name, self.window("sort.keys1", base)
         b.emit(Window(row, self.key, ROW, ZERO, self.alone, "sort.keys0", base))
         if self.quick is not None:
-            self.read(row, ZERO, begin, b.op("add", begin, count))
-            self.quick.all(
-                (row, other), count, lambda row, at, count: self.write(row, b.op("add", begin, at), count)
-            )
+            self.read(row, ZERO, begin, begin + count)
+            self.quick.all((row, other), count, lambda row, at, count: self.write(row, begin + at, count))
             return
-        self.fill(row, b.op("select", b.op("lt", ZERO, end), b.op("add", end, Imm(-pair, i64)), ZERO), end)
-        self.read(row, ZERO, begin, b.op("add", begin, count))
-        with b.loop(ZERO, end, self.held, "serial") as run:
-            self.network.sort(
-                self.window(row, run.var), x.minimum(b.op("sub", end, run.var), limit), self.rounds[0]
-            )
+        self.fill(row, b.select(b.op("lt", ZERO, end), end + -pair, 0), end)
+        self.read(row, ZERO, begin, begin + count)
+        with b.loop(0, end, self.held, "serial") as run:
+            self.network.sort(self.window(row, run.var), x.minimum(end - run.var, limit), self.rounds[0])
 
         def bound(run: Operand) -> Operand:
-            return x.minimum(b.op("shl", run, shift), end)
+            return x.minimum(run << shift, end)
 
-        runs = b.op("shr", b.op("add", end, Imm(self.held - 1, i64)), shift)
+        runs = (end + (self.held - 1)) >> shift
         self.write(self.merge.all((row, other), bound, runs, self.rounds[1]), begin, count)

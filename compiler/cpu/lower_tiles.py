@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Prefetch, Store
+from ..ir.loop import BEGIN, END, ZERO, Imm, Operand, Prefetch
 from ..ir.types import i64
 from .lower import Lowering, Mode
 from .schedule import tiles
@@ -83,26 +83,25 @@ class TileLowering(Mode):
 
     def count(self, extent: Operand, size: int) -> Operand:
         """Blocks of `size` along an axis."""
-        b = self.b
-        return b.op("div", b.op("add", extent, Imm(size - 1, i64)), Imm(size, i64))
+        return (extent + (size - 1)) // size
 
     def place(
         self, number: Operand, rows: Operand, columns: Operand, down: Operand, along: Operand
     ) -> _Strip:
         """The strip of a block, and the outer axes that it does not vary with: blocks go along the
         columns first, then down the rows."""
-        b, x, shape = self.b, self.x, self.shape
-        left = b.op("mul", b.op("rem", number, along), Imm(self.columns, i64))
-        number = b.op("div", number, along)
-        top = b.op("mul", b.op("rem", number, down), Imm(self.rows, i64))
+        x, shape = self.x, self.shape
+        left = number % along * self.columns
+        number = number // along
+        top = number % down * self.rows
         if shape.batch:
-            number = b.op("div", number, down)
+            number = number // down
         for name in reversed(shape.batch):
             extent = self.extent(name)
-            x.at[name] = number if name == shape.batch[0] else b.op("rem", number, extent)
-            number = b.op("div", number, extent)
-        right = x.minimum(b.op("add", left, Imm(self.columns, i64)), columns)
-        bottom = x.minimum(b.op("add", top, Imm(self.rows, i64)), rows)
+            x.at[name] = number if name == shape.batch[0] else number % extent
+            number = number // extent
+        right = x.minimum(left + self.columns, columns)
+        bottom = x.minimum(top + self.rows, rows)
         whole = self.x.whole(top, bottom, self.width), self.x.whole(left, right, self.width)
         return _Strip(top, bottom, left, right, *whole)
 
@@ -113,41 +112,41 @@ class TileLowering(Mode):
         first row that is left. Each turn transposes `step` rows, and stores those of the turn before: tile
         by tile, since memory is to read and to write at the same time."""
         b, x, step, columns = self.b, self.x, self.step, self.columns
-        full = b.op("eq", b.op("sub", strip.right, strip.left), Imm(columns, i64))
-        wanted = b.op("and", full, b.op("ne", stream, ZERO))
-        end = b.op("select", wanted, self.x.whole(strip.top, strip.bottom, step), strip.top)
-        some = b.op("lt", strip.top, end)
-        last = b.op("select", some, b.op("add", end, Imm(step, i64)), end)
+        full = b.op("eq", strip.right - strip.left, Imm(columns, i64))
+        wanted = full & b.op("ne", stream, ZERO)
+        end = b.select(wanted, self.x.whole(strip.top, strip.bottom, step), strip.top)
+        some = strip.top < end
+        last = b.select(some, end + step, end)
         share = max(1, step * self.width // columns)  # rows that are stored beside a tile of each row
         with b.loop(strip.top, last, step, "serial") as turn:
             i = turn.var
-            fill = b.op("select", b.op("lt", i, end), Imm(step, i64), ZERO)
-            drain = b.op("select", b.op("lt", strip.top, i), Imm(step, i64), ZERO)
-            before = b.op("sub", i, Imm(step, i64))
+            fill = b.select(i < end, step, 0)
+            drain = b.select(strip.top < i, step, 0)
+            before = i - step
             half = Imm(step * columns, i64)
-            here = b.op("mul", b.op("and", i, Imm(step, i64)), Imm(columns, i64))
-            there = b.op("sub", half, here)
-            with b.loop(ZERO, Imm(columns, i64), self.width, "serial") as column:
+            here = (i & step) * columns
+            there = half - here
+            with b.loop(0, columns, self.width, "serial") as column:
                 c = column.var
-                j = b.op("add", strip.left, c)
+                j = strip.left + c
                 self.prefetch(strip, i, j)
-                with b.loop(ZERO, fill, self.width, "serial") as s:
-                    at = b.op("add", here, b.op("add", b.op("mul", s.var, Imm(columns, i64)), c))
-                    found = self.tile(b.op("add", i, s.var), j)
+                with b.loop(0, fill, self.width, "serial") as s:
+                    at = here + (s.var * columns + c)
+                    found = self.tile(i + s.var, j)
                     self.keep(found, at, columns)
-                first = b.op("mul", b.op("div", c, Imm(self.width, i64)), Imm(share, i64))
-                until = x.minimum(b.op("add", first, Imm(share, i64)), drain)
+                first = c // self.width * share
+                until = x.minimum(first + share, drain)
                 x.streaming = True
                 with b.loop(first, until, 1, "serial") as r:
-                    row = b.op("add", there, b.op("mul", r.var, Imm(columns, i64)))
-                    later = self.later(strip, b.op("add", before, r.var), strip.left)
-                    with b.loop(ZERO, Imm(columns, i64), VECTORS * self.width, "vector") as e:
+                    row = there + r.var * columns
+                    later = self.later(strip, before + r.var, strip.left)
+                    with b.loop(0, columns, VECTORS * self.width, "vector") as e:
                         for u in range(VECTORS):
-                            away = b.op("add", e.var, Imm(u * self.width, i64))
-                            values = self.kept(b.op("add", row, away))
-                            here_j = b.op("add", strip.left, away)
-                            self.prefetch_along(u, later[0], b.op("add", later[1], away))
-                            self.vector(b.op("add", before, r.var), here_j, values, None)
+                            away = e.var + u * self.width
+                            values = self.kept(row + away)
+                            here_j = strip.left + away
+                            self.prefetch_along(u, later[0], later[1] + away)
+                            self.vector(before + r.var, here_j, values, None)
                 x.streaming = False
         return end
 
@@ -160,30 +159,30 @@ class TileLowering(Mode):
             b.loop(strip.left, strip.whole_right, width, "serial") as j,
         ):
             self.prefetch(strip, i.var, j.var)
-            with b.loop(i.var, x.minimum(b.op("add", i.var, Imm(step, i64)), rows), width, "serial") as s:
+            with b.loop(i.var, x.minimum(i.var + step, rows), width, "serial") as s:
                 found = self.tile(s.var, j.var)
                 for r in range(width):
                     values: dict[k.Expr, Operand] = {load: vectors[r] for load, vectors in found.items()}
-                    self.vector(b.op("add", s.var, Imm(r, i64)), j.var, values, None)
+                    self.vector(s.var + r, j.var, values, None)
 
     def edges(self, strip: _Strip) -> None:
         """What is right of the whole tiles, then what is below of them."""
         b, x, width = self.b, self.x, self.width
-        with b.loop(ZERO, Imm(2, i64), 1, "serial") as part:
+        with b.loop(0, 2, 1, "serial") as part:
             below = b.op("ne", part.var, ZERO)
-            top = b.op("select", below, strip.whole_bottom, strip.top)
-            bottom = b.op("select", below, strip.bottom, strip.whole_bottom)
-            left = b.op("select", below, strip.left, strip.whole_right)
+            top = b.select(below, strip.whole_bottom, strip.top)
+            bottom = b.select(below, strip.bottom, strip.whole_bottom)
+            left = b.select(below, strip.left, strip.whole_right)
             with b.loop(top, bottom, width, "serial") as i, b.loop(left, strip.right, width, "serial") as j:
-                x.mask = x.first_lanes(b.op("sub", bottom, i.var))
-                found = self.tile(i.var, j.var, b.op("sub", strip.right, ONE))
+                x.mask = x.first_lanes(bottom - i.var)
+                found = self.tile(i.var, j.var, strip.right - 1)
                 x.mask = None
                 self.keep(found, ZERO, width)
-                mask = x.first_lanes(b.op("sub", strip.right, j.var))
-                count = x.minimum(b.op("sub", bottom, i.var), Imm(width, i64))
-                with b.loop(ZERO, count, 1, "serial") as r:
-                    values = self.kept(b.op("mul", r.var, Imm(width, i64)))
-                    self.vector(b.op("add", i.var, r.var), j.var, values, mask)
+                mask = x.first_lanes(strip.right - j.var)
+                count = x.minimum(bottom - i.var, width)
+                with b.loop(0, count, 1, "serial") as r:
+                    values = self.kept(r.var * width)
+                    self.vector(i.var + r.var, j.var, values, mask)
 
     # -- tiles
 
@@ -201,11 +200,11 @@ class TileLowering(Mode):
     def later(self, strip: _Strip, i: Operand, j: Operand) -> tuple[Operand, Operand]:
         """The row and column of a few turns later; below the last row, those of the next strip."""
         b = self.b
-        later = b.op("add", i, Imm(AHEAD * self.step, i64))
-        beyond = b.op("ge", later, strip.bottom)
-        again = b.op("sub", later, b.op("sub", strip.bottom, strip.top))
-        next_j = b.op("add", j, Imm(self.columns, i64))
-        return b.op("select", beyond, again, later), b.op("select", beyond, next_j, j)
+        later = i + AHEAD * self.step
+        beyond = later >= strip.bottom
+        again = later - (strip.bottom - strip.top)
+        next_j = j + self.columns
+        return b.select(beyond, again, later), b.select(beyond, next_j, j)
 
     def prefetch(self, strip: _Strip, i: Operand, j: Operand) -> None:
         """What is read across memory a few turns later."""
@@ -214,8 +213,8 @@ class TileLowering(Mode):
         for load in self.shape.loads:
             start, stride = self.address(load, i, j), self.stride(load)
             for c in range(self.width):
-                away = b.op("mul", stride, Imm(c, i64))
-                b.emit(Prefetch(load.array, b.op("add", start, away), far=True))
+                away = stride * c
+                b.emit(Prefetch(load.array, start + away, far=True))
 
     def prefetch_along(self, u: int, i: Operand, j: Operand) -> None:
         """What is read along row i, from column j on, beside vector `u` of a turn: each line once."""
@@ -233,8 +232,8 @@ class TileLowering(Mode):
             for c in range(self.width):
                 column: Operand = Imm(c, i64)
                 if last is not None:
-                    column = x.minimum(column, b.op("sub", last, j))
-                index = b.op("add", start, b.op("mul", stride, column))
+                    column = x.minimum(column, last - j)
+                index = start + stride * column
                 vectors.append(b.load(load.array, load.dtype, index, self.width, None, x.mask))
             found[load] = self.crossed(load, vectors)
         return found
@@ -249,7 +248,7 @@ class TileLowering(Mode):
         b = self.b
         for load, vectors in found.items():
             for r, vector in enumerate(vectors):
-                b.emit(Store(self.wait[load], b.op("add", at, Imm(r * stride, i64)), vector))
+                b.store(self.wait[load], at + r * stride, vector)
 
     def kept(self, at: Operand) -> dict[k.Expr, Operand]:
         b, found = self.b, dict[k.Expr, Operand]()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import kernel as k
-from ..ir.loop import Body, Imm, Operand, Store
+from ..ir.loop import Body, Imm, Operand
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import ROW_LANES
@@ -36,7 +36,7 @@ class RowTotals:
 
     def add(self, reduce: k.Reduce, row: Operand, lanes: int, join: Callable[[Acc], Acc]) -> None:
         """What `join` makes of what there is: of row `row` of the block, or of so many from there on."""
-        at = self.b.op("and", row, Imm(ROW_LANES - 1, i64))
+        at = row & (ROW_LANES - 1)
         self._put(reduce, at, join(self._get(reduce, at, lanes)))
 
     def end(self, block: Body) -> None:
@@ -49,7 +49,7 @@ class RowTotals:
 
     def _put(self, reduce: k.Reduce, at: Operand, acc: Acc) -> None:
         for name, value in zip(reduce.names, acc, strict=True):
-            self.b.emit(Store(_place(name), at, value, None, None, False, reduce.loc))
+            self.b.store(_place(name), at, value, loc=reduce.loc)
 
     def _get(self, reduce: k.Reduce, at: Operand, lanes: int) -> Acc:
         with self.b.at(reduce.loc):

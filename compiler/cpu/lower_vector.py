@@ -49,9 +49,9 @@ class VectorLowering(ProductLowering):
         axes = (*self.p.batch, *self.p.rows)
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope(*axes) as level:
             parts = x.slot("block")
-            x.at.update(self.place(self.p.batch, b.op("div", block.var, parts)))
+            x.at.update(self.place(self.p.batch, block.var // parts))
             x.at.update(self.place(self.p.rows, ZERO))
-            lo, hi = self.share(self.right, b.op("rem", block.var, parts), parts)
+            lo, hi = self.share(self.right, block.var % parts, parts)
             for stage in x.kernel.stages:
                 x.hoist(stage, level)
             if self.walk_one:
@@ -62,7 +62,7 @@ class VectorLowering(ProductLowering):
                 else:
                     self.along(lo, hi)
                 if self.extents[self.column] == 1:
-                    self.one(b.load("sums", self.dtype, ZERO))
+                    self.one(b.load("sums", self.dtype, 0))
                 else:
                     self.columns(lo, hi)
 
@@ -71,19 +71,19 @@ class VectorLowering(ProductLowering):
     def along(self, lo: Operand, hi: Operand) -> None:
         """Several steps of the depth at a time, vectors along the columns."""
         b, x, c = self.b, self.x, self.chains
-        zero, size = Imm(0, self.dtype, self.width), b.op("sub", hi, lo)
-        with b.loop(ZERO, size, self.width, "vector") as clear:
+        zero, size = Imm(0, self.dtype, self.width), hi - lo
+        with b.loop(0, size, self.width, "vector") as clear:
             self.put("sums", clear.var, zero)
-        with b.loop(ZERO, self.depth, self.part, "serial") as part:
-            with b.loop(ZERO, size, self.width, "vector") as clear:
+        with b.loop(0, self.depth, self.part, "serial") as part:
+            with b.loop(0, size, self.width, "vector") as clear:
                 for n in range(c):
                     self.put("chains", self.plus(clear.var, n * VECTOR_COLUMNS), zero)
-            count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))
-            whole = b.op("and", count, Imm(-TOGETHER, i64))
+            count = x.minimum(self.depth - part.var, self.part)
+            whole = count & -TOGETHER
             for begin, end, together in ((ZERO, whole, TOGETHER), (whole, count, 1)):
                 with b.loop(begin, end, together, "serial") as line:
                     self.walk(part.var, line.var, together, lo, hi)
-            with b.loop(ZERO, size, self.width, "vector") as add:
+            with b.loop(0, size, self.width, "vector") as add:
                 every: list[Acc] = [
                     (b.load("chains", self.dtype, self.plus(add.var, n * VECTOR_COLUMNS), self.width),)
                     for n in range(c)
@@ -95,7 +95,7 @@ class VectorLowering(ProductLowering):
     def walk(self, part: Operand, line: Operand, together: int, lo: Operand, hi: Operand) -> None:
         """One walk along the columns, `together` steps of the depth from `line` of a part on."""
         b, x, c = self.b, self.x, self.chains
-        numbers = [b.op("add", part, self.plus(line, n)) for n in range(together)]
+        numbers = [part + self.plus(line, n) for n in range(together)]
         places = [self.place(self.p.depth, number) for number in numbers]
         ones, views = list[Operand](), list[dict[View, str]]()
         for place in places:
@@ -103,10 +103,10 @@ class VectorLowering(ProductLowering):
             views.append(windows(x, self.right.expr, self.column))
             with x.scope(*self.extents, ROW):
                 ones.append(x.cast(x.value(self.left.expr), self.dtype))
-        first = b.op("mul", b.op("and", line, Imm(c - 1, i64)), Imm(VECTOR_COLUMNS, i64))
+        first = (line & (c - 1)) * VECTOR_COLUMNS
 
         def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-            spot = b.op("add", b.op("sub", x.at[self.column], lo), first)
+            spot = x.at[self.column] - lo + first
             spots = [self.plus(spot, n * VECTOR_COLUMNS) for n in range(min(c, together))]
             totals: list[Operand] = [b.load("chains", self.dtype, at, self.width) for at in spots]
             for n, (place, one) in enumerate(zip(places, ones, strict=True)):
@@ -153,13 +153,13 @@ class VectorLowering(ProductLowering):
                 views.append(windows(x, self.right.expr, depth))
             own = windows(x, self.left.expr, depth)
             sums: tuple[Operand, ...] = (Imm(0, self.dtype, self.width),) * (count // self.chains)
-            with b.loop(ZERO, self.depth, self.part, "serial", sums) as part:
-                end = x.minimum(b.op("add", part.var, Imm(self.part, i64)), self.depth)
+            with b.loop(0, self.depth, self.part, "serial", sums) as part:
+                end = x.minimum(part.var + self.part, self.depth)
                 chains: tuple[Operand, ...] = (Imm(0, self.dtype, self.width),) * count
                 for begin, stop, masked in self.spans(part.var, end):
                     with b.loop(begin, stop, self.width, "vector", chains) as line:
                         x.vector, x.at[depth] = depth, line.var
-                        x.mask = x.first_lanes(b.op("sub", end, line.var)) if masked else None
+                        x.mask = x.first_lanes(end - line.var) if masked else None
                         x.views = own
                         ones = self.regroup([self.value(self.left.expr)] * self.across)
                         now: list[Operand] = list(line.carried)
@@ -176,7 +176,7 @@ class VectorLowering(ProductLowering):
                 found = zip(part.carried, self.fold(list(chains)), strict=True)
                 part.yields = tuple(v for total, new in found for v in x.merge("sum", (total,), (new,)))
             for n, found_sum in enumerate(part.results):
-                self.put("sums", b.op("sub", self.plus(tile.var, n * self.width), lo), found_sum)
+                self.put("sums", self.plus(tile.var, n * self.width) - lo, found_sum)
 
     def single(self) -> Operand:
         """The sum of one column: a vector of chains, for several parts at a time."""
@@ -185,12 +185,12 @@ class VectorLowering(ProductLowering):
         x.at[self.column] = ZERO
         outside, x.schedule = x.schedule, Schedule("vector", self.chains, self.chains)
         most = AT_ONCE * self.part
-        whole = b.op("and", self.depth, Imm(-most, i64))
+        whole = self.depth & -most
         totals: tuple[Operand, ...] = (Imm(0, self.dtype),)
         for begin, stop, parts in ((ZERO, whole, AT_ONCE), (whole, self.depth, 1)):
             with b.loop(begin, stop, parts * self.part, "serial", totals) as turn:
-                left = x.minimum(b.op("sub", self.depth, turn.var), Imm(self.part, i64))
-                full = b.op("and", left, Imm(-self.chains, i64))
+                left = x.minimum(self.depth - turn.var, self.part)
+                full = left & -self.chains
                 spans: list[tuple[Operand, Operand, bool]] = [(ZERO, Imm(self.part, i64), False)]
                 if parts == 1:
                     spans = [(ZERO, full, False), (full, left, True)]
@@ -198,9 +198,9 @@ class VectorLowering(ProductLowering):
                 for lo, hi, masked in spans:
                     with b.loop(lo, hi, self.chains, "vector", chains) as line:
                         x.vector, now = depth, list[Operand](line.carried)
-                        x.mask = x.first_lanes(b.op("sub", left, line.var)) if masked else None
+                        x.mask = x.first_lanes(left - line.var) if masked else None
                         for n in range(parts):
-                            x.at[depth] = self.plus(b.op("add", turn.var, line.var), n * self.part)
+                            x.at[depth] = self.plus(turn.var + line.var, n * self.part)
                             one, other = self.value(self.left.expr), self.value(self.right.expr)
                             now[n] = self.added(now[n], one, other)
                         x.vector, x.mask = None, None
@@ -229,7 +229,7 @@ class VectorLowering(ProductLowering):
         b.loc = None
 
         def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-            spot = b.op("sub", x.at[self.column], lo)
+            spot = x.at[self.column] - lo
             x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, spot, self.width)
             for stage in x.kernel.stages[1:]:
                 x.body(stage, 0, [], [])

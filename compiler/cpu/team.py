@@ -22,18 +22,18 @@ class Team:
         self.width = self.size * self.lanes
         self.known: set[str] = set()
         if self.size > 1:
-            self.away = b.op("mul", THREAD, Imm(self.lanes, i64))
+            self.away = THREAD * self.lanes
             self.first = b.op("eq", THREAD, ZERO)
 
     def mine(self, base: Operand) -> Operand:
         """The first element of this thread's vector, of those that begin at `base`."""
-        return base if self.size == 1 else self.b.op("add", base, self.away)
+        return base if self.size == 1 else base + self.away
 
     def once(self, stmt: Store) -> Store:
         """A scalar is stored by one thread."""
         if self.size == 1 or stmt.value.lanes > 1:
             return stmt
-        mask = self.first if stmt.mask is None else self.b.op("and", self.first, stmt.mask)
+        mask = self.first if stmt.mask is None else self.first & stmt.mask
         return replace(stmt, mask=mask)
 
     def exchanged(self, vectors: list[Acc]) -> list[Acc]:
@@ -49,7 +49,7 @@ class Team:
                 b.alloc(name, kind, self.width, shared=True)
         b.emit(Barrier())
         for name, state in zip(names, states, strict=True):
-            b.emit(Store(name, self.away, state))
+            b.store(name, self.away, state)
         b.emit(Barrier())
         every = list(zip(names, kinds, strict=True))
         places = [Imm(n * self.lanes, i64) for n in range(self.size)]

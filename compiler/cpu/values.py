@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ..ir import kernel as k
 from ..ir.data import data, field
 from ..ir.layout import part_name, stride_name
-from ..ir.loop import ONE, ZERO, Builder, Imm, Operand, Prefetch, Store, Value
+from ..ir.loop import ONE, ZERO, Builder, Imm, Operand, Prefetch, Store, Value, operand
 from ..ir.types import DType, i32, i64
 from ..ops import REGISTRY
 from ..ops.folds import Acc, fold
@@ -104,31 +104,33 @@ class Values:
     def extent(self, extent: k.Extent) -> Operand:
         return Imm(extent, i64) if isinstance(extent, int) else self.slot(extent)
 
-    def minimum(self, a: Operand, c: Operand) -> Value:
-        return self.b.op("select", self.b.op("lt", a, c), a, c)
+    def minimum(self, a: Operand, c: Operand | int) -> Value:
+        return self.b.select(a < c, a, c)
 
-    def times(self, a: Operand, c: Operand) -> Operand:
+    def times(self, a: Operand | int, c: Operand | int) -> Operand:
         """a * c for extents; literals are multiplied here."""
+        a, c = operand(a), operand(c)
         if isinstance(a, Imm) and isinstance(c, Imm):
             return Imm(int(a.value) * int(c.value), i64)
         if isinstance(a, Imm) and a.value == 1:
             return c
-        return self.b.op("mul", a, c)
+        return a * c
 
-    def plus(self, a: Operand, c: Operand) -> Operand:
+    def plus(self, a: Operand | int, c: Operand | int) -> Operand:
         """a + c for indices; literals are added here."""
+        a, c = operand(a), operand(c)
         if isinstance(a, Imm) and isinstance(c, Imm):
             return Imm(int(a.value) + int(c.value), i64)
         if isinstance(a, Imm) and a.value == 0:
             return c
-        return self.b.op("add", a, c)
+        return a + c
 
-    def first_lanes(self, count: Operand) -> Value:
+    def first_lanes(self, count: Operand | int) -> Value:
         """A mask of the first `count` lanes: none if it is negative, all if it is more than there are."""
         b, width = self.b, self.schedule.width
-        narrow = self.cast(count, i32)
+        narrow = self.cast(operand(count), i32)
         iota = b.op("iota", dtype=i32, lanes=width)
-        return b.op("lt", iota, b.widen(narrow, width))
+        return iota < b.widen(narrow, width)
 
     def start(self, reduce: k.Reduce, lanes: int = 1) -> Acc:
         """Where an accumulator starts."""
@@ -182,7 +184,7 @@ class Values:
         """As many vectors as they have lanes, with the numbers of vectors and lanes exchanged: in a loop, for
         all its turns are alike, and LLVM takes long over many shuffles."""
         rounds = len(vectors).bit_length() - 1  # each exchanges one bit of the numbers
-        with self.b.loop(ZERO, Imm(rounds, i64), 1, "serial", tuple(vectors)) as turn:
+        with self.b.loop(0, rounds, 1, "serial", tuple(vectors)) as turn:
             turn.yields = self.exchanged(turn.carried)
         return turn.results
 
@@ -308,17 +310,16 @@ class Values:
         return bool(stage.axes) or self.schedule.mode == "flat"
 
     def within(self, expr: k.Within) -> Operand:
-        b = self.b
         index = self.lane_index(expr.axis)
-        above = b.op("ge", index, self.slot(expr.lo))
-        return b.op("and", above, b.op("lt", index, self.slot(expr.hi)))
+        above = index >= self.slot(expr.lo)
+        return above & (index < self.slot(expr.hi))
 
     def lane_index(self, axis: str, dtype: DType = i64) -> Operand:
         base = self.cast(self.at[axis], dtype)
         if axis != self.vector:
             return base
         iota = self.b.op("iota", dtype=dtype, lanes=self.schedule.width)
-        return self.b.op("add", self.b.widen(base, self.schedule.width), iota)
+        return self.b.widen(base, self.schedule.width) + iota
 
     def stride(self, array: k.Array, dim: int) -> Operand:
         if dim == len(array.dims) - 1 and (array.unit or array.step):
@@ -327,14 +328,13 @@ class Values:
 
     def address(self, array: k.Array, index: tuple[k.Index, ...]) -> tuple[Operand, Operand | None, bool]:
         """First element; stride along the vector (None: 1); whether it varies along the vector."""
-        b = self.b
         total: Operand = ZERO
         step: Operand | None = None
         varies = False
         for dim, ix in enumerate(index):
             here = self.at[ix.axis]
             if ix.shift is not None:
-                here = b.op("sub", here, self.slot(ix.shift))
+                here = here - self.slot(ix.shift)
             stride = self.stride(array, dim)
             if ix.axis == self.vector:
                 step = self.plus(step, stride) if varies and step else stride
@@ -358,7 +358,7 @@ class Values:
     def both(self, a: Operand | None, c: Operand | None) -> Operand | None:
         if a is None or c is None:
             return a if c is None else c
-        return self.b.op("and", a, c)
+        return a & c
 
     def load(self, expr: k.Load) -> Operand:
         if expr.array in self.parts:
@@ -380,10 +380,10 @@ class Values:
         if width > 1:
             mask = self.both(mask, self.mask)
         if width > 1 and expr.guards and name == array.name:
-            index = self.b.op("select", self.meets(expr.guards), index, ZERO)
+            index = self.b.select(self.meets(expr.guards), index, 0)
         if width > 1 and stride is None and mask is None and self.ahead(expr):
             away = Imm(PREFETCH_BYTES // array.dtype.size, i64)
-            self.b.emit(Prefetch(name, self.b.op("add", index, away)))
+            self.b.emit(Prefetch(name, index + away))
         aligned = self.at_once and width > 1 and stride is None and mask is None
         value = self.b.load(name, array.dtype, index, width, stride, mask, aligned)
         if kept:
@@ -401,9 +401,9 @@ class Values:
         for g in guards:
             first = last = self.at[g.axis]
             if g.axis == self.vector:
-                last = self.plus(first, Imm(self.schedule.width - 1, i64))
-            found = self.both(found, self.b.op("ge", last, self.slot(g.lo)))
-            found = self.both(found, self.b.op("lt", first, self.slot(g.hi)))
+                last = self.plus(first, self.schedule.width - 1)
+            found = self.both(found, last >= self.slot(g.lo))
+            found = self.both(found, first < self.slot(g.hi))
         assert found is not None
         return found
 
@@ -425,9 +425,9 @@ class Values:
                 at = self.value(ix)
             if not isinstance(ix, k.At) or extents[ix.axis] != array.dims[dim]:
                 value, end = self.value(ix), self.extent(array.dims[dim])
-                for test in (b.op("ge", value, b.imm(0, value)), b.op("lt", value, end)):
+                for test in (value >= 0, value < end):
                     inside = self.both(inside, test)
-            place = self.plus(place, at if stride == ONE else b.op("mul", at, stride))
+            place = self.plus(place, at if stride == ONE else at * stride)
         width = place.lanes if step is None else self.schedule.width
         mask = self.both(inside, self.mask if width > 1 else None)
         mask = mask if mask is None else b.widen(mask, width)
@@ -450,11 +450,10 @@ class Values:
         step: Operand = ZERO
         for n, (axis, here) in enumerate(zip(axes, at, strict=True)):
             one = Imm(int(here == self.vector), i64)
-            index = self.at[here] if not n else self.b.op(
-                "add", self.times(index, self.extent(axis.extent)), self.at[here]
-            )  # fmt: skip
+            before = self.times(index, self.extent(axis.extent)) if n else ZERO
+            index = before + self.at[here] if n else self.at[here]
             step = one if step == ZERO else self.plus(one, self.times(step, self.extent(axis.extent)))
-        return self.b.op("add", base, index), None if step == ONE else step, step != ZERO
+        return base + index, None if step == ONE else step, step != ZERO
 
     def load_part(self, name: str, dtype: DType, at: Sequence[str]) -> Value:
         index, stride, varies = self.part_index(name, at)

@@ -18,7 +18,7 @@ from ..cpu.team import Team
 from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.layout import totals
-from ..ir.loop import BEGIN, END, ONE, THREAD, ZERO, Barrier, Body, Imm, Operand, Store
+from ..ir.loop import BEGIN, END, THREAD, ZERO, Barrier, Body, Imm, Operand
 from ..ir.types import i64
 from ..ops.folds import Acc
 from .target import WARP
@@ -45,7 +45,7 @@ class TeamFlatLowering(FlatLowering):
                 b.alloc(f"lanes.{name}", dtype, x.count(reduce) * WARP, shared=True)
         step = x.schedule.step
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
-            lo, hi = x.share(block.var, Imm(x.schedule.block, i64), x.extent(axis.extent))
+            lo, hi = x.share(block.var, x.schedule.block, x.extent(axis.extent))
             with self.only(ZERO):
                 for reduce in self.reduces:
                     for n in range(x.count(reduce)):
@@ -53,7 +53,7 @@ class TeamFlatLowering(FlatLowering):
             main = x.whole(lo, hi, step * self.size)
             for begin, end, each, masked in ((lo, main, step, False), (main, hi, REST * WARP, True)):
                 with b.loop(begin, end, each * self.size, "serial") as turn:
-                    first = b.op("add", turn.var, b.op("mul", THREAD, Imm(each, i64)))
+                    first = turn.var + THREAD * each
                     self.add(self.vectors(axis, first, each // WARP, hi if masked else None))
             with self.only(Imm(self.size - 1, i64)):
                 for reduce in self.reduces:
@@ -63,33 +63,30 @@ class TeamFlatLowering(FlatLowering):
     def only(self, thread: Operand) -> AbstractContextManager[Body]:
         """What one warp alone does."""
         b = self.b
-        return b.loop(ZERO, b.op("select", b.op("eq", THREAD, thread), ONE, ZERO), 1, "once")
+        return b.loop(0, b.select(b.op("eq", THREAD, thread), 1, 0), 1, "once")
 
     def lanes(self, reduce: k.Reduce) -> list[Acc]:
         """The accumulators, as vectors."""
         return [
-            tuple(
-                self.b.load(f"lanes.{name}", dtype, Imm(n * WARP, i64), WARP)
-                for name, dtype in reduce.results
-            )
+            tuple(self.b.load(f"lanes.{name}", dtype, n * WARP, WARP) for name, dtype in reduce.results)
             for n in range(self.x.count(reduce))
         ]
 
     def put(self, reduce: k.Reduce, n: int, acc: Acc) -> None:
         for name, value in zip(reduce.names, acc, strict=True):
-            self.b.emit(Store(f"lanes.{name}", Imm(n * WARP, i64), value, loc=reduce.loc))
+            self.b.store(f"lanes.{name}", n * WARP, value, loc=reduce.loc)
 
     def vectors(
         self, axis: k.Axis, first: Operand, count: int, end: Operand | None
     ) -> list[list[tuple[k.Reduce, Acc, Operand | None]]]:
         """The terms of this warp, of so many vectors, under a mask of those before `end`."""
-        b, x, found = self.b, self.x, list[list[tuple[k.Reduce, Acc, Operand | None]]]()
+        x, found = self.x, list[list[tuple[k.Reduce, Acc, Operand | None]]]()
         with x.stores_last():
             for u in range(count):
                 with x.scope(axis.name):
-                    base = x.plus(first, Imm(u * WARP, i64)) if u else first
+                    base = x.plus(first, u * WARP) if u else first
                     x.vector, x.at[axis.name], x.terms = axis.name, base, []
-                    x.mask = None if end is None else x.first_lanes(b.op("sub", end, base))
+                    x.mask = None if end is None else x.first_lanes(end - base)
                     for number, stage in enumerate(x.kernel.stages):
                         x.number = number
                         x.body(stage, u, [], [])
@@ -100,7 +97,7 @@ class TeamFlatLowering(FlatLowering):
     def add(self, terms: list[list[tuple[k.Reduce, Acc, Operand | None]]]) -> None:
         """The terms to the lanes, warp after warp."""
         b, x = self.b, self.x
-        with b.loop(ZERO, Imm(self.size, i64), 1, "serial") as turn:
+        with b.loop(0, self.size, 1, "serial") as turn:
             with self.only(turn.var):
                 now = {reduce.names: self.lanes(reduce) for reduce in self.reduces}
                 for u, every in enumerate(terms):

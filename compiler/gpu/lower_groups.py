@@ -17,7 +17,7 @@ from ..cpu.lower_groups import SUMS, Group, GroupLowering
 from ..cpu.values import ROW, Level
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import Imm, Operand, Store, Value, Window
+from ..ir.loop import Imm, Operand, Value, Window
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import lanes
@@ -137,7 +137,7 @@ class WarpGroupLowering(GroupLowering):
             dtype = tile.array.dtype
             b.alloc(tile.name, dtype, tile.elements)
             for at in range(0, tile.elements, WARP):  # what is never read of the array
-                b.emit(Store(tile.name, Imm(at, i64), Imm(0, dtype, WARP)))
+                b.store(tile.name, at, Imm(0, dtype, WARP))
         for number in self.across:
             stage = x.kernel.stages[number]
             (axis,) = stage.axes
@@ -160,9 +160,8 @@ class WarpGroupLowering(GroupLowering):
 
     def begins(self, tile: _Tile, row: Operand) -> Operand:
         """Where a row of a tile begins."""
-        b = self.b
-        first = b.op("mul", row, Imm(tile.room, i64))
-        return b.op("add", first, b.op("shr", first, Imm(WARP.bit_length() - 1, i64)))
+        first = row * tile.room
+        return first + (first >> (WARP.bit_length() - 1))
 
     def read(self, group: Group) -> None:
         """The tiles, and what else is read of the rows: all of it is on its way before anybody waits."""
@@ -180,7 +179,7 @@ class WarpGroupLowering(GroupLowering):
             some = every[first : first + AT_ONCE]
             values = [self.vector(tile, v, group, windows) for tile, v in some]
             for (tile, v), value in zip(some, values, strict=True):
-                self.b.emit(Store(tile.name, Imm(v * PITCH, i64), value))
+                self.b.store(tile.name, v * PITCH, value)
 
     def vector(self, tile: _Tile, v: int, group: Group, windows: dict[str, str]) -> Value:
         """Vector v of a tile, from memory: of several rows, or a part of one. `windows`: where the rows of
@@ -188,25 +187,25 @@ class WarpGroupLowering(GroupLowering):
         b, x, array, room = self.b, self.x, tile.array, tile.room
         stride, bits = x.stride(array, 0), (room - 1).bit_length()
         row, part = divmod(v * WARP, room)
-        column = b.op("and", self.own, Imm(min(room, WARP) - 1, i64))
-        of_lane = b.op("shr", self.own, Imm(min(bits, WARP.bit_length() - 1), i64))
+        column = self.own & (min(room, WARP) - 1)
+        of_lane = self.own >> min(bits, WARP.bit_length() - 1)
         if part == 0:
             name = b.fresh(array.dtype, 1, "rows").name
             if tile.name not in windows:
                 b.emit(Window(name, array.dtype, array.name, x.times(group.base, stride)))
             else:
-                away = x.times(Imm(max(1, WARP // room), i64), stride)
+                away = x.times(max(1, WARP // room), stride)
                 b.emit(Window(name, array.dtype, windows[tile.name], away))
             windows[tile.name] = name
         name = windows[tile.name]
         mask: Operand | None = None
         if part + WARP > tile.size and tile.size < room:
-            mask = b.op("lt", column, Imm(tile.size - part, i64))
+            mask = column < tile.size - part
         if group.live is not None:
-            mask = x.both(mask, b.op("lt", b.op("add", of_lane, Imm(row, i64)), group.count))
+            mask = x.both(mask, of_lane + row < group.count)
         if room >= WARP:
-            return b.load(name, array.dtype, Imm(part, i64), WARP, None, mask)
-        at = b.op("add", b.op("mul", of_lane, stride), column)
+            return b.load(name, array.dtype, part, WARP, None, mask)
+        at = of_lane * stride + column
         return b.load(name, array.dtype, at, WARP, None, mask)
 
     def waited(self, row: Operand, u: int, at: Operand, here: Level) -> None:
@@ -216,7 +215,7 @@ class WarpGroupLowering(GroupLowering):
             array = self.by_rows(stage, e)
             if array is not None and array.name in self.tiles:
                 tile = self.tiles[array.name]
-                place = x.plus(self.begins(tile, row), Imm(u * PITCH, i64))
+                place = x.plus(self.begins(tile, row), u * PITCH)
                 here.values[e] = self.b.load(tile.name, array.dtype, place, WARP)
 
     def inner(self, stage: k.Stage, group: Group, found: list[k.Expr], stream: Operand | None) -> list[Acc]:
@@ -252,7 +251,7 @@ class WarpGroupLowering(GroupLowering):
             if array is not None:
                 tile = self.tiles[array.name]
                 away = j + j // WARP
-                at = b.op("add", self.begins(tile, self.own), Imm(away, i64))
+                at = self.begins(tile, self.own) + away
                 here.values[e] = b.load(tile.name, array.dtype, at, WARP)
 
     def halved(self, reduce: k.Reduce, accs: list[Acc]) -> Acc:

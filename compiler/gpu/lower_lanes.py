@@ -15,7 +15,7 @@ from ..cpu.lower import Lowering, Mode
 from ..cpu.lower_finish import FinishLowering
 from ..ir import kernel as k
 from ..ir.layout import columns, long_rows, totals
-from ..ir.loop import BEGIN, ONE, ZERO, Imm, Operand
+from ..ir.loop import BEGIN, ZERO, Imm, Operand
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import lanes
@@ -44,26 +44,26 @@ class LaneLowering(Mode):
 
     def run(self) -> None:
         b, x, count = self.b, self.x, groups(self.x.kernel)
-        with b.loop(BEGIN, Imm(count, i64), 1, "parallel") as group:
+        with b.loop(BEGIN, count, 1, "parallel") as group:
             for reduce in totals(x.kernel):
                 for first in range(0, lanes(*reduce.dtypes), count):
                     with b.at(reduce.loc):
-                        self.lane(reduce, x.plus(group.var, Imm(first, i64)))
+                        self.lane(reduce, x.plus(group.var, first))
 
     def lane(self, reduce: k.Reduce, lane: Operand) -> None:
         """All that there is of one lane."""
         b, x, zero = self.b, self.x, ZERO
-        start = b.op("add", lane, Imm(lanes(*reduce.dtypes), i64))
-        some = b.op("lt", start, x.slot("blocks"))
+        start = lane + lanes(*reduce.dtypes)
+        some = start < x.slot("blocks")
         if not reduce.keep:
-            with b.loop(zero, b.op("select", some, ONE, zero), 1, "once"):
+            with b.loop(zero, b.select(some, 1, zero), 1, "once"):
                 x.store_parts(reduce, lane, self.added(reduce, lane, start, zero, None))
             return
         size, width = x.kept_size(reduce), x.schedule.width
-        with b.loop(zero, b.op("select", some, size, zero), width, "serial") as strip:
-            mask = x.first_lanes(b.op("sub", size, strip.var))
+        with b.loop(zero, b.select(some, size, zero), width, "serial") as strip:
+            mask = x.first_lanes(size - strip.var)
             acc = self.added(reduce, lane, start, strip.var, mask)
-            x.store_parts(reduce, b.op("add", b.op("mul", lane, size), strip.var), acc, mask)
+            x.store_parts(reduce, lane * size + strip.var, acc, mask)
 
     def added(
         self, reduce: k.Reduce, lane: Operand, start: Operand, at: Operand, mask: Operand | None
@@ -76,17 +76,17 @@ class LaneLowering(Mode):
         width = 1 if mask is None else x.schedule.width
 
         def load(block: Operand) -> Acc:
-            return x.load_parts(reduce, b.op("add", x.times(block, size), at), width, mask)
+            return x.load_parts(reduce, x.times(block, size) + at, width, mask)
 
         acc, turn = load(lane), AT_ONCE * step
-        span = b.op("sub", x.plus(x.slot("blocks"), Imm(step - 1, i64)), start)
-        whole = b.op("add", start, b.op("and", span, Imm(-turn, i64)))
+        span = x.plus(x.slot("blocks"), step - 1) - start
+        whole = start + (span & -turn)
         for end, masked in ((whole, False), (x.slot("blocks"), True)):
             with b.loop(start, end, turn, "serial", acc) as body:
-                blocks = [b.op("add", body.var, Imm(n * step, i64)) for n in range(AT_ONCE)]
-                there = [b.op("lt", block, x.slot("blocks")) for block in blocks if masked]
+                blocks = [body.var + n * step for n in range(AT_ONCE)]
+                there = [block < x.slot("blocks") for block in blocks if masked]
                 if masked:
-                    blocks = [b.op("select", t, at, lane) for t, at in zip(there, blocks, strict=True)]
+                    blocks = [b.select(t, at, lane) for t, at in zip(there, blocks, strict=True)]
                 now: Acc = body.carried
                 for n, value in enumerate([load(block) for block in blocks]):
                     new = x.merge(reduce.op, now, value)
@@ -98,7 +98,7 @@ class LaneLowering(Mode):
 
 def chosen(x: Lowering, test: Operand, new: Acc, old: Acc) -> Acc:
     test = x.b.widen(test, old[0].lanes)
-    return tuple(x.b.op("select", test, v, w) for v, w in zip(new, old, strict=True))
+    return tuple(x.b.select(test, v, w) for v, w in zip(new, old, strict=True))
 
 
 class WarpFinishLowering(FinishLowering):
@@ -107,9 +107,9 @@ class WarpFinishLowering(FinishLowering):
     def left(self, reduce: k.Reduce, blocks: Operand) -> Operand:
         if not groups(self.x.kernel):
             return blocks
-        lane_by_lane = self.b.op("gt", blocks, Imm(few(self.x.kernel), i64))
-        most = self.x.minimum(blocks, Imm(lanes(*reduce.dtypes), i64))
-        return self.b.op("select", lane_by_lane, most, blocks)
+        lane_by_lane = blocks > few(self.x.kernel)
+        most = self.x.minimum(blocks, lanes(*reduce.dtypes))
+        return self.b.select(lane_by_lane, most, blocks)
 
     def fold(self, reduce: k.Reduce, blocks: Operand) -> Acc:
         """All of them are read at once."""
@@ -118,7 +118,7 @@ class WarpFinishLowering(FinishLowering):
         x, width, most = self.x, self.x.schedule.width, max(few(self.x.kernel), lanes(*reduce.dtypes))
         lanes_now = [x.start(reduce, width) for _ in range(x.count(reduce))]
         with self.b.at(reduce.loc):
-            masks = [x.first_lanes(x.plus(blocks, Imm(-at, i64))) for at in range(0, most, width)]
+            masks = [x.first_lanes(x.plus(blocks, -at)) for at in range(0, most, width)]
             values = [x.load_parts(reduce, Imm(n * width, i64), width, mask) for n, mask in enumerate(masks)]
             for n, (value, mask) in enumerate(zip(values, masks, strict=True)):
                 old = lanes_now[n % len(lanes_now)]
@@ -134,17 +134,17 @@ class WarpFinishLowering(FinishLowering):
         size, width, zero = x.kept_size(reduce), x.schedule.width, ZERO
         apart = max(1, count // AT_ONCE)
         with b.loop(zero, size, width, "serial") as strip:
-            mask = x.first_lanes(b.op("sub", size, strip.var))
+            mask = x.first_lanes(size - strip.var)
 
             def joined(first: Operand, step: int, few: int) -> Acc:
                 """So many lanes, so far apart."""
-                lane, at = first, b.op("add", x.times(first, size), strip.var)
+                lane, at = first, x.times(first, size) + strip.var
                 there, values = list[Operand](), list[Acc]()
                 for _ in range(few):
-                    there.append(b.op("lt", lane, blocks))
-                    only = b.op("and", mask, b.widen(there[-1], width))
+                    there.append(lane < blocks)
+                    only = mask & b.widen(there[-1], width)
                     values.append(x.load_parts(reduce, at, width, only))
-                    lane, at = x.plus(lane, Imm(step, i64)), b.op("add", at, x.times(Imm(step, i64), size))
+                    lane, at = x.plus(lane, step), at + x.times(step, size)
                 while len(values) > 1:
                     half = len(values) // 2
                     values = [
@@ -153,8 +153,8 @@ class WarpFinishLowering(FinishLowering):
                     ]
                 return chosen(x, there[0], values[0], x.start(reduce, width))
 
-            with b.loop(zero, Imm(apart, i64), 1, "serial") as first:  # what comes together first
-                at = b.op("add", x.times(first.var, size), strip.var)
-                only = b.op("and", mask, b.widen(b.op("lt", first.var, blocks), width))
+            with b.loop(zero, apart, 1, "serial") as first:  # what comes together first
+                at = x.times(first.var, size) + strip.var
+                only = mask & b.widen(first.var < blocks, width)
                 x.store_parts(reduce, at, joined(first.var, apart, count // apart), only)
             x.store_parts(reduce, strip.var, joined(zero, 1, apart), mask)

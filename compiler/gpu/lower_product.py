@@ -33,19 +33,19 @@ class WarpProductLowering(ProductLowering):
         rows, columns = self.left.count, self.right.count
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             down = x.slot("block")
-            strips = b.op("div", self.plus(columns, across - 1), Imm(across, i64))
-            number, line = b.op("div", block.var, down), b.op("rem", block.var, down)
-            strip = b.op("rem", number, strips)  # warps side by side have the same columns
-            x.at.update(self.place(self.p.batch, b.op("div", number, strips)))
-            top = b.op("mul", line, Imm(size, i64))
-            first = b.op("mul", strip, Imm(across, i64))
+            strips = self.plus(columns, across - 1) // across
+            number, line = block.var // down, block.var % down
+            strip = number % strips  # warps side by side have the same columns
+            x.at.update(self.place(self.p.batch, number // strips))
+            top = line * size
+            first = strip * across
             last = self.plus(rows, -1)
             self.spots = [
                 self.place(self.p.rows, x.minimum(self.plus(top, n), last) if size > 1 else top)
                 for n in range(size)
             ]
             firsts = [self.plus(first, u * self.width) for u in range(wide)]
-            self.vectors = [(at, x.first_lanes(b.op("sub", columns, at))) for at in firsts]
+            self.vectors = [(at, x.first_lanes(columns - at)) for at in firsts]
             x.vector = self.p.column
             with b.at(self.p.reduce.loc):
                 totals = self.sums()
@@ -54,10 +54,10 @@ class WarpProductLowering(ProductLowering):
             single = self.extents[self.p.column] == 1  # results do not vary with it
             if single:
                 x.vector = None
-            count = x.minimum(b.op("sub", rows, top), Imm(size, i64))
-            with b.loop(ZERO, count, 1, "serial") as row:
-                x.at.update(self.place(self.p.rows, b.op("add", top, row.var)))
-                spot = b.op("mul", row.var, Imm(across, i64))
+            count = x.minimum(rows - top, size)
+            with b.loop(0, count, 1, "serial") as row:
+                x.at.update(self.place(self.p.rows, top + row.var))
+                spot = row.var * across
                 lanes = 1 if single else self.width
                 for u, (column, mask) in enumerate(self.vectors):
                     with x.scope(*self.extents, ROW):
@@ -72,22 +72,22 @@ class WarpProductLowering(ProductLowering):
 
     def steps(self, start: Operand, line: Operand, count: Operand, ragged: bool) -> list[_Step]:
         """Where the next steps of all chains are; where the depth may end before, whether they are there."""
-        b, found = self.b, list[_Step]()
+        found = list[_Step]()
         for n in range(self.chains):
             number, there = self.plus(line, n), None
             if ragged:
-                there = b.op("lt", number, count)
+                there = number < count
                 number = self.x.minimum(number, self.plus(count, -1))
-            found.append((self.place(self.p.depth, b.op("add", start, number)), there))
+            found.append((self.place(self.p.depth, start + number), there))
         return found
 
     def sums(self) -> tuple[Operand, ...]:
         """Of each row, its vectors one after the other."""
         b, x, c = self.b, self.x, self.chains
         zeros = (Imm(0, self.dtype, self.width),) * (len(self.spots) * len(self.vectors))
-        with b.loop(ZERO, self.depth, self.part, "serial", zeros) as part:
-            count = x.minimum(b.op("sub", self.depth, part.var), Imm(self.part, i64))
-            whole = b.op("and", count, Imm(-c, i64))
+        with b.loop(0, self.depth, self.part, "serial", zeros) as part:
+            count = x.minimum(self.depth - part.var, self.part)
+            whole = count & -c
             chains: tuple[Operand, ...] = zeros * c
             for lo, hi, ragged in ((ZERO, whole, False), (whole, count, True)):
                 with b.loop(lo, hi, c, "serial", chains) as line:

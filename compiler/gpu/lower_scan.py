@@ -8,8 +8,7 @@ for block of 32 rows (parallel):
 from __future__ import annotations
 
 from ..cpu.lower_scan import ScanLowering
-from ..ir.loop import BEGIN, END, ZERO, Imm, Store
-from ..ir.types import i64
+from ..ir.loop import BEGIN, END, Imm
 from ..ops.folds import fold
 
 
@@ -25,18 +24,18 @@ class WarpScanLowering(ScanLowering):
         width, count = x.schedule.width, x.extent(rows.extent)
         x.hoist(self.stage, x.levels[0])
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope(*x.outer) as level:
-            strips = b.op("div", x.plus(Imm(width - 1, i64), count), Imm(width, i64))
-            first = b.op("mul", b.op("rem", block.var, strips), Imm(width, i64))
-            x.at.update(x.point(b.op("div", block.var, strips), batch))
+            strips = x.plus(width - 1, count) // width
+            first = block.var % strips * width
+            x.at.update(x.point(block.var // strips, batch))
             x.at[rows.name], x.vector = first, rows.name
-            x.mask = x.first_lanes(b.op("sub", count, first))
+            x.mask = x.first_lanes(count - first)
             x.hoist(self.stage, level)
             nothing = fold(self.statement.op).states[0].neutral(self.array.dtype)
             start = Imm(nothing, self.array.dtype, width)
-            with b.loop(ZERO, self.extent, 1, "serial", (start,)) as turn, x.scope(over):
+            with b.loop(0, self.extent, 1, "serial", (start,)) as turn, x.scope(over):
                 x.at[over] = turn.var
                 value = b.widen(x.value(self.statement.expr), width)
                 total = self.step(turn.carried[0], value)
                 index, stride, _ = x.address(self.array, self.statement.index)
-                b.emit(Store(self.array.name, index, total, stride, x.mask, False, self.statement.loc))
+                b.store(self.array.name, index, total, stride=stride, mask=x.mask, loc=self.statement.loc)
                 turn.yields = (total,)

@@ -22,7 +22,7 @@ from __future__ import annotations
 from ..cpu.schedule import COSTLY
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import BEGIN, END, ONE, THREAD, ZERO, Barrier, Imm, Operand, Store
+from ..ir.loop import BEGIN, END, ONE, THREAD, ZERO, Barrier, Imm, Operand
 from ..ir.types import i32, i64
 from .lower_product import WarpProductLowering
 from .schedule import PRODUCT_TEAM, PRODUCT_TILE, PRODUCT_WARPS_DOWN
@@ -60,43 +60,43 @@ class TeamProductLowering(WarpProductLowering):
         b.loc = self.p.reduce.loc
         self.lane = b.op("iota", dtype=i64, lanes=WARP)
         chain, down, across = self.bits(0, 2), self.bits(2, 1), self.bits(3, 2)
-        warp_down = b.op("and", THREAD, Imm(PRODUCT_WARPS_DOWN - 1, i64))
-        warp_across = b.op("div", THREAD, Imm(PRODUCT_WARPS_DOWN, i64))
-        row = b.op("add", self.scaled(down, 16), self.scaled(warp_down, SIDE))
-        column = b.op("add", self.scaled(across, 8), self.scaled(warp_across, SIDE))
+        warp_down = THREAD & (PRODUCT_WARPS_DOWN - 1)
+        warp_across = THREAD // PRODUCT_WARPS_DOWN
+        row = self.scaled(down, 16) + self.scaled(warp_down, SIDE)
+        column = self.scaled(across, 8) + self.scaled(warp_across, SIDE)
         step = self.scaled(chain, PITCH)
-        self.reads = b.op("add", step, row), b.op("add", step, column)
+        self.reads = step + row, step + column
         self.own = self.scaled(THREAD, SIDE * SIDE * WARP)  # where the warp's sums wait
-        self.high, self.odd = (b.op("ne", b.op("and", self.lane, Imm(n, i64)), ZERO) for n in (2, 1))
+        self.high, self.odd = (b.op("ne", self.lane & n, ZERO) for n in (2, 1))
         half_down, half_across = self.bits(1, 1), self.bits(0, 1)  # after the chains have been halved
-        row = b.op("add", row, self.scaled(half_down, WARP))
-        column = b.op("add", column, self.scaled(half_across, WARP))
-        self.spot = b.op("add", self.row_of_sums(row), self.place_of_sum(column))
+        row = row + self.scaled(half_down, WARP)
+        column = column + self.scaled(half_across, WARP)
+        self.spot = self.row_of_sums(row) + self.place_of_sum(column)
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             tile = Imm(PRODUCT_TILE, i64)
-            strips = b.op("div", self.plus(self.right.count, PRODUCT_TILE - 1), tile)
-            number, line = b.op("div", block.var, x.slot("block")), b.op("rem", block.var, x.slot("block"))
-            x.at.update(self.place(self.p.batch, b.op("div", number, strips)))
-            top, first = (self.scaled(n, PRODUCT_TILE) for n in (line, b.op("rem", number, strips)))
+            strips = self.plus(self.right.count, PRODUCT_TILE - 1) // tile
+            number, line = block.var // x.slot("block"), block.var % x.slot("block")
+            x.at.update(self.place(self.p.batch, number // strips))
+            top, first = (self.scaled(n, PRODUCT_TILE) for n in (line, number % strips))
             left, right = self.left, self.right
             self.panels = (
                 self.panel("left", left.expr, left.axes, top, left.count),
                 self.panel("right", right.expr, right.axes, first, right.count),
             )
-            self.whole = b.op("and", self.depth, Imm(-DEPTH, i64))  # steps of panels that are whole
+            self.whole = self.depth & -DEPTH  # steps of panels that are whole
             b.emit(Barrier())
             for n in range(SIDE * SIDE):
-                b.emit(Store("sums", self.plus(self.own, n * WARP), Imm(0, self.dtype, WARP)))
-            with b.loop(ZERO, x.minimum(self.whole, ONE), 1, "serial"):
+                b.store("sums", self.plus(self.own, n * WARP), Imm(0, self.dtype, WARP))
+            with b.loop(0, x.minimum(self.whole, ONE), 1, "serial"):
                 for panel in self.panels:
                     self.keep(panel, self.fetch(panel, ZERO), ZERO)
             with b.loop(self.whole, self.depth, DEPTH, "serial") as rest:
-                left_over = b.op("sub", self.depth, rest.var)
+                left_over = self.depth - rest.var
                 for panel in self.panels:
                     self.keep(panel, self.fetch(panel, rest.var, left_over), Imm(2 * PANEL, i64))
             b.emit(Barrier())
-            parts = b.op("and", self.depth, Imm(-self.part, i64))
-            with b.loop(ZERO, parts, self.part, "serial") as part:
+            parts = self.depth & -self.part
+            with b.loop(0, parts, self.part, "serial") as part:
                 self.add(self.panels_of(part.var, self.plus(part.var, self.part), whole=True))
             with b.loop(parts, self.depth, self.part, "serial") as part:  # the last one, if it is shorter
                 self.add(self.rest(self.panels_of(part.var, self.whole, whole=False)))
@@ -108,33 +108,30 @@ class TeamProductLowering(WarpProductLowering):
 
     def bits(self, first: int, count: int) -> Operand:
         """Some bits of the lane's number."""
-        moved = self.b.op("shr", self.lane, Imm(first, i64)) if first else self.lane
-        return self.b.op("and", moved, Imm((1 << count) - 1, i64))
+        moved = self.lane >> first if first else self.lane
+        return moved & ((1 << count) - 1)
 
     def scaled(self, value: Operand, by: int) -> Operand:
-        return self.b.op("mul", value, Imm(by, i64))
+        return value * by
 
     def buffer(self, step: Operand) -> Operand:
         """Where the panel that begins with a step lies."""
-        number = self.b.op("shr", step, Imm(DEPTH.bit_length() - 1, i64))
-        return self.scaled(self.b.op("and", number, ONE), PANEL)
+        number = step >> (DEPTH.bit_length() - 1)
+        return self.scaled(number & 1, PANEL)
 
     def field(self, value: Operand, first: int, count: int, by: int) -> Operand:
         """Some bits of a number, times something."""
-        b = self.b
-        return self.scaled(b.op("and", b.op("shr", value, Imm(first, i64)), Imm((1 << count) - 1, i64)), by)
+        return self.scaled((value >> first) & ((1 << count) - 1), by)
 
     def row_of_sums(self, row: Operand) -> Operand:
         """Where a row of sums begins: those of one store, 16 and 32 further, are neighbours there."""
-        b = self.b
-        first = b.op("add", self.field(row, 5, 1, SUMS), self.field(row, 4, 1, 2 * SUMS))
-        return b.op("add", first, self.field(row, 0, 4, 4 * SUMS))
+        first = self.field(row, 5, 1, SUMS) + self.field(row, 4, 1, 2 * SUMS)
+        return first + self.field(row, 0, 4, 4 * SUMS)
 
     def place_of_sum(self, column: Operand) -> Operand:
         """Where in its row a column is: those of one store, 8 and 32 further, are neighbours there."""
-        b = self.b
-        first = b.op("add", self.field(column, 5, 1, 1), self.field(column, 3, 2, 2))
-        return b.op("add", b.op("add", first, self.field(column, 0, 2, 8)), self.field(column, 2, 1, 33))
+        first = self.field(column, 5, 1, 1) + self.field(column, 3, 2, 2)
+        return first + self.field(column, 0, 2, 8) + self.field(column, 2, 1, 33)
 
     # -- panels
 
@@ -142,25 +139,25 @@ class TeamProductLowering(WarpProductLowering):
         self, array: str, expr: k.Expr, axes: tuple[str, ...], start: Operand, count: Operand
     ) -> _Panel:
         """Vectors along the depth have 8 steps of 4 points, whole sectors of memory; others 32 points."""
-        b, last = self.b, self.plus(count, -1)
+        last = self.plus(count, -1)
         along = self.along_depth(expr, axes)
         points, steps, places = (list[Operand]() for _ in range(3))
         for v in range(EACH):
             number = self.plus(self.scaled(THREAD, EACH // 2), v // 2)  # v % 2 tells the rest
             if along:
                 step: Operand = self.plus(self.bits(0, 3), 8 * (v % 2))
-                own: Operand = b.op("add", self.scaled(number, 4), self.bits(3, 2))
-                place: Operand = b.op("add", self.scaled(step, PITCH), own)
+                own: Operand = self.scaled(number, 4) + self.bits(3, 2)
+                place: Operand = self.scaled(step, PITCH) + own
             else:
                 step, own = number, self.plus(self.lane, WARP * (v % 2))
                 place = self.plus(self.scaled(step, PITCH), WARP * (v % 2))
-            points.append(self.least(b.op("add", start, own), last))
+            points.append(self.least(start + own, last))
             steps.append(step)
             places.append(place)
         return _Panel(array, expr, axes, tuple(points), tuple(steps), tuple(places))
 
     def least(self, a: Operand, c: Operand) -> Operand:
-        return self.b.op("select", self.b.op("lt", a, c), a, c)
+        return self.b.select(a < c, a, c)
 
     def along_depth(self, expr: k.Expr, axes: tuple[str, ...]) -> bool:
         """Whether memory runs along the depth."""
@@ -173,17 +170,17 @@ class TeamProductLowering(WarpProductLowering):
         b, x, found = self.b, self.x, list[Operand]()
         for point, step in zip(panel.points, panel.steps, strict=True):
             here = step if count is None else self.least(step, self.plus(count, -1))
-            x.at.update(self.place(self.p.depth, b.op("add", start, here)))
+            x.at.update(self.place(self.p.depth, start + here))
             x.at.update(self.place(panel.axes, point))
             value = self.value(panel.expr)
             if count is not None:
-                value = b.op("select", b.op("lt", step, count), value, Imm(0, self.dtype))
+                value = b.select(step < count, value, Imm(0, self.dtype))
             found.append(value)
         return found
 
     def keep(self, panel: _Panel, values: list[Operand], buffer: Operand) -> None:
         for place, value in zip(panel.places, values, strict=True):
-            self.b.emit(Store(panel.array, self.b.op("add", buffer, place), value))
+            self.b.store(panel.array, buffer + place, value)
 
     # -- sums
 
@@ -200,7 +197,7 @@ class TeamProductLowering(WarpProductLowering):
             now = list[Operand](line.carried)
             for number in range(count):
                 at: Operand = Imm(number * PANEL, i64) if two else self.buffer(line.var)
-                other: Operand = Imm((1 - number) * PANEL, i64) if two else b.op("sub", Imm(PANEL, i64), at)
+                other: Operand = Imm((1 - number) * PANEL, i64) if two else Imm(PANEL, i64) - at
                 after = self.least(self.plus(line.var, DEPTH + number * DEPTH), self.plus(self.whole, -DEPTH))
                 for first, panel in zip((0, DEPTH // 2), self.panels, strict=True):
                     values = self.fetch(panel, after)  # on their way while half of the panel is computed
@@ -214,7 +211,7 @@ class TeamProductLowering(WarpProductLowering):
     def rest(self, chains: tuple[Operand, ...]) -> tuple[Operand, ...]:
         """With the panel that the depth ends in."""
         b = self.b
-        with b.loop(ZERO, b.op("sub", self.depth, self.whole), self.chains, "serial", chains) as turn:
+        with b.loop(0, self.depth - self.whole, self.chains, "serial", chains) as turn:
             at = self.plus(self.scaled(turn.var, PITCH), 2 * PANEL)
             turn.yields = tuple(self.steps_of_chains(list(turn.carried), at))
         return turn.results
@@ -228,14 +225,14 @@ class TeamProductLowering(WarpProductLowering):
         before = [b.load("sums", self.dtype, at, WARP) for at in places]
         for at, old, value in zip(places, before, found, strict=True):
             (total,) = x.merge("sum", (old,), (value,))
-            b.emit(Store("sums", at, total))
+            b.store("sums", at, total)
 
     def steps_of_chains(self, now: list[Operand], at: Operand) -> list[Operand]:
         """One step of each chain. Bits of a sum's number: 32 rows on, 32 columns on, then row and column."""
         b = self.b
         sides = [
             [
-                b.load(name, self.dtype, self.plus(b.op("add", at, reads), half * WARP + n), WARP)
+                b.load(name, self.dtype, self.plus(at + reads, half * WARP + n), WARP)
                 for half in range(2)
                 for n in range(SIDE)
             ]
@@ -253,7 +250,7 @@ class TeamProductLowering(WarpProductLowering):
         b, half = self.b, len(values) // 2
         found = list[Operand]()
         for one, other in zip(values[:half], values[half:], strict=True):
-            mine, theirs = b.op("select", bit, other, one), b.op("select", bit, one, other)
+            mine, theirs = b.select(bit, other, one), b.select(bit, one, other)
             got = b.op("shuffle", theirs, Imm(distance, i32), dtype=self.dtype, lanes=WARP)
             found += self.x.merge("sum", (mine,), (got,))
         return found
@@ -264,17 +261,17 @@ class TeamProductLowering(WarpProductLowering):
         held = [b.load("sums", self.dtype, self.plus(self.own, n * WARP), WARP) for n in every]
         b.emit(Barrier())
         for n, value in zip(every, held, strict=True):
-            b.emit(Store("sums", self.plus(self.spot, n // SIDE * 4 * SUMS + n % SIDE * 8), value))
+            b.store("sums", self.plus(self.spot, n // SIDE * 4 * SUMS + n % SIDE * 8), value)
         b.emit(Barrier())
 
     def finish(self, top: Operand, first: Operand) -> None:
         b, x = self.b, self.x
-        count = x.minimum(b.op("sub", self.left.count, top), Imm(PRODUCT_TILE, i64))
+        count = x.minimum(self.left.count - top, PRODUCT_TILE)
         with b.loop(THREAD, count, PRODUCT_TEAM, "serial") as row:
-            x.at.update(self.place(self.p.rows, b.op("add", top, row.var)))
+            x.at.update(self.place(self.p.rows, top + row.var))
             for half in range(PRODUCT_TILE // WARP):
                 column = self.plus(first, half * WARP)
-                mask = x.first_lanes(b.op("sub", self.right.count, column))
+                mask = x.first_lanes(self.right.count - column)
                 place = self.place_of_sum(self.plus(self.lane, half * WARP))
-                at = b.op("add", self.row_of_sums(row.var), place)
+                at = self.row_of_sums(row.var) + place
                 self.results(column, mask, b.load("sums", self.dtype, at, WARP))

@@ -12,7 +12,7 @@ from ..cpu.lowering import lower as lower_by
 from ..cpu.schedule import Schedule
 from ..ir.data import replace
 from ..ir.kernel import Kernel, Load
-from ..ir.loop import Func, Imm, Operand, Store
+from ..ir.loop import Func, Imm, Operand
 from ..ir.types import i64
 from .ahead import loads_first
 from .lower_flat import TeamFlatLowering
@@ -38,8 +38,8 @@ class WarpTileLowering(TileLowering):
         b, width = self.b, self.width
         name, pitch = f"cross.{load.dtype}", width + 1
         for c, vector in enumerate(vectors):
-            b.emit(Store(name, Imm(c, i64), vector, Imm(pitch, i64)))
-        return [b.load(name, load.dtype, Imm(r * pitch, i64), width) for r in range(width)]
+            b.store(name, c, vector, stride=Imm(pitch, i64))
+        return [b.load(name, load.dtype, r * pitch, width) for r in range(width)]
 
 
 def product_lowering(base: Lowering) -> WarpProductLowering:

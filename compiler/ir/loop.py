@@ -38,8 +38,10 @@ no lane what another lane writes, of this thread or another. `team` is absent wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
 from .data import data, field
 from .graph import Loc
@@ -48,15 +50,36 @@ from .rounding import literal, rounded
 from .types import DType, b1, i64
 
 
+def _writes(op: str) -> Callable[[Any, Operand | int], Value]:
+    def write(self: Operand, other: Operand | int) -> Value:
+        return _BUILDER.get().op(op, self, operand(other, self.dtype))
+
+    return write
+
+
+class _Operators:
+    """What is written with operators (`i * 8 + j`) are instructions, which the latest builder writes. An
+    integer on the right is a literal of the type on the left; `//` and `%` truncate; `==` asks whether two
+    operands are the same, and writes nothing."""
+
+    __slots__ = ()
+
+    __add__, __sub__, __mul__ = _writes("add"), _writes("sub"), _writes("mul")
+    __floordiv__, __mod__ = _writes("div"), _writes("rem")
+    __and__, __or__, __xor__ = _writes("and"), _writes("or"), _writes("xor")
+    __lshift__, __rshift__ = _writes("shl"), _writes("shr")
+    __lt__, __le__, __gt__, __ge__ = _writes("lt"), _writes("le"), _writes("gt"), _writes("ge")
+
+
 @data
-class Value:
+class Value(_Operators):
     name: str
     dtype: DType
     lanes: int = 1
 
 
 @data
-class Imm:
+class Imm(_Operators):
     """A literal; in every lane if the instruction is a vector one. It compares by its text, so
     that -0.0 is not 0.0 and NaN is itself."""
 
@@ -70,6 +93,12 @@ class Imm:
 
 
 Operand = Value | Imm
+
+
+def operand(value: Operand | int, dtype: DType = i64) -> Operand:
+    """An integer as a literal."""
+    return Imm(value, dtype) if isinstance(value, int) else value
+
 
 # Bytes that the first lane of what is `aligned` lies at a multiple of.
 BOUNDARY = 16
@@ -246,10 +275,15 @@ def result_type(op: str, args: tuple[Operand, ...]) -> tuple[DType, int]:
     return (args[1] if op == "select" else args[0]).dtype, lanes
 
 
+_BUILDER: ContextVar[Builder] = ContextVar("BUILDER")
+
+
 class Builder:
-    """Writes statements in order. Repeated pure instructions in one block are written once."""
+    """Writes statements in order. Repeated pure instructions in one block are written once. An integer is a
+    literal of i64 where an index is asked for."""
 
     def __init__(self) -> None:
+        _BUILDER.set(self)
         self._blocks: list[list[Stmt]] = [[]]
         # What is known here, by instruction; and what each open block adds to that.
         self._known: dict[object, Value] = {}
@@ -311,23 +345,35 @@ class Builder:
     def imm(self, value: float | int | bool, like: Operand) -> Imm:
         return Imm(value, like.dtype, like.lanes)
 
+    def select(self, test: Operand, x: Operand | int, y: Operand | int) -> Value:
+        return self.op("select", test, operand(x), operand(y))
+
     def load(
         self,
         array: str,
         dtype: DType,
-        index: Operand,
+        index: Operand | int,
         lanes: int = 1,
         stride: Operand | None = None,
         mask: Operand | None = None,
         aligned: bool = False,
     ) -> Value:
         result = self.fresh(dtype, lanes)
-        self.emit(Load(result, array, index, stride, mask, self.loc, aligned))
+        self.emit(Load(result, array, operand(index), stride, mask, self.loc, aligned))
         return result
+
+    def store(self, array: str, index: Operand | int, value: Operand, **more: Any) -> None:
+        """`more`: other fields of a Store."""
+        self.emit(Store(array, operand(index), value, **more))
 
     @contextmanager
     def loop(
-        self, lo: Operand, hi: Operand, step: int | Operand, kind: str, inits: tuple[Operand, ...] = ()
+        self,
+        lo: Operand | int,
+        hi: Operand | int,
+        step: Operand | int,
+        kind: str,
+        inits: tuple[Operand, ...] = (),
     ) -> Iterator[Body]:
         """Open a For; the `with` block writes its body and sets `yields`; `results` are known
         after."""
@@ -341,9 +387,9 @@ class Builder:
         for key in self._added.pop():
             del self._known[key]
         stmts = tuple(self._blocks.pop())
-        by = step if not isinstance(step, int) else Imm(step, i64)
         assert len(body.yields) == len(carried)
-        self.emit(For(var, lo, hi, by, kind, carried, inits, stmts, tuple(body.yields), results))
+        lo, hi, step = (operand(x) for x in (lo, hi, step))
+        self.emit(For(var, lo, hi, step, kind, carried, inits, stmts, tuple(body.yields), results))
 
     def done(self) -> tuple[Stmt, ...]:
         (block,) = self._blocks
