@@ -2,7 +2,7 @@
 
     for block of rows x columns (parallel):
       for part of the depth:
-        panels of right[part, columns]: for each step of the depth the columns of one tile
+        panels of right[part, columns]: for each step of the depth the columns of the block
         for tile of columns, for tile of rows:
           chains[rows, columns, l mod C] += left[rows, l] * right[l, columns]   for l in part
           sums[rows, columns] += chains, halved
@@ -33,7 +33,7 @@ from .lower import Lowering, Mode
 from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_ROWS, chains_at_once, flops
 from .schedule import product as find_product
 from .values import LINE, ROW, View
-from .views import windows
+from .views import window, windows
 
 # Operations of an epilogue that is written for each vector of a tile.
 SHORT_EPILOGUE = 8
@@ -82,8 +82,11 @@ class ProductLowering(Mode):
             walks = walks[0], "points"
         self.left = _Side("left", left, product.rows, self.count(product.rows), rows, walks[0])
         columns = vectors * self.width
-        across = self.count((product.column,))
-        self.right = _Side("right", right, (product.column,), across, columns, walks[1])
+        tiled = base.schedule.mode == "product" and not base.schedule.threads
+        self.lines = product.lines if tiled else ()
+        self.batch = tuple(x for x in product.batch if x not in self.lines)
+        across = (*self.lines, product.column)
+        self.right = _Side("right", right, across, self.count(across), columns, walks[1])
 
     def lasts(self, expr: k.Expr) -> set[str]:
         """The axes that loads run along in memory."""
@@ -160,28 +163,22 @@ class ProductLowering(Mode):
         b.loc = self.p.reduce.loc
         left, right, direct = self.left, self.right, self.direct
         room = PRODUCT_ROWS * self.part
-        parts = KEPT_PARTS if self.p.kept and len(self.p.depth) + (direct is None) > 1 else 1
+        parts = KEPT_PARTS if self.lines and len(self.p.depth) + (direct is None) > 1 else 1
         self.lying = ZERO if direct is None else self.lies(direct)
         if self.lying != ONE:  # the end of a line may be behind the last row
             b.emit(Alloc(left.panels, self.dtype, room * parts + self.width))
-        b.emit(Alloc(right.panels, self.dtype, self.most * self.part))
+        b.emit(Alloc(right.panels, self.dtype, self.line * self.part))
         b.emit(Alloc("sums", self.dtype, PRODUCT_ROWS * self.line))
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             down = x.slot("block")
-            each = x.slot("blocks") // down  # blocks that share rows
-            across = each // self.count(self.p.batch)
-            column = block.var % across
-            if self.p.kept:
-                number, line = block.var % each, block.var // each
-                x.at.update(self.place(self.p.batch, number // across))
-            else:  # strips are blocks side by side: those of one part of the batch
-                number = block.var // across
-                line = number % down
-                x.at.update(self.place(self.p.batch, number // down))
+            across = x.slot("blocks") // down // self.count(self.batch)
+            column, number = block.var % across, block.var // across
+            line = number % down
+            x.at.update(self.place(self.batch, number // down))
             rows = self.share(left, line, down)
             columns = self.share(right, column, across)
             fits = b.op("ge", Imm(parts * self.part, i64), self.depth)
-            packs = self.packs(block.var, number, fits) if parts > 1 else ONE
+            packs = self.packs(block.var, column, fits) if parts > 1 else ONE
             if not isinstance(self.lying, Imm):
                 packs = b.select(b.op("eq", self.lying, ZERO), packs, 0)
             once = self.depth < 1  # a sum of nothing is 0
@@ -199,13 +196,13 @@ class ProductLowering(Mode):
                 last = self.plus(part.var, self.part) >= end
                 self.tiles(rows, columns, part.var, count, last)
             if not self.short:
-                self.epilogue(rows, columns)
+                self.epilogue(rows, columns, ZERO)
 
-    def packs(self, block: Operand, number: Operand, fits: Operand) -> Operand:
-        """How often the rows of a block are packed: never if those of the block before are still there. They
-        are the same for all of the batch, and `number` counts its blocks."""
+    def packs(self, block: Operand, column: Operand, fits: Operand) -> Operand:
+        """How often the rows of a block are packed: never if those of the block before, which has other
+        columns of them, are still there."""
         b, once = self.b, ONE
-        again = b.select(b.op("eq", number, ZERO), once, 0)
+        again = b.select(b.op("eq", column, ZERO), once, 0)
         again = b.select(b.op("eq", block, BEGIN), once, again)
         return b.select(fits, again, once)
 
@@ -247,51 +244,85 @@ class ProductLowering(Mode):
         return [(lo, whole, False), (whole, hi, True)]
 
     def home(self, side: _Side, point: Operand, away: Operand) -> Operand:
-        """Where in panels the first step of a point of the block is: rows lie one after the other, columns of
-        a tile side by side."""
-        size = self.right.size
-        if side is self.left:
-            return away + point * self.part
-        before = (point & -size) * self.part
-        return before + (point & (size - 1))
+        """Where in panels the first step of a point of the block is: rows lie one after the other, columns
+        side by side."""
+        if side is self.right:
+            return point
+        return away + point * self.part
+
+    @contextmanager
+    def by_lines(self, side: _Side, lo: Operand, hi: Operand) -> Iterator[tuple[Operand, Operand, Operand]]:
+        """The points from lo to hi, line after line: where the last axis begins and ends, and what a point is
+        beyond that."""
+        b, x, (*lines, last) = self.b, self.x, side.axes
+        if not lines:
+            yield lo, hi, ZERO
+            return
+        length = x.extent(self.extents[last])
+        first = lo // length
+        end = self.plus(self.plus(hi, -1) // length, 1)
+        inits = self.place(tuple(lines), first)
+        with b.loop(first, end, 1, "serial", tuple(inits[axis] for axis in lines)) as line, x.scope():
+            x.at.update(zip(lines, line.carried, strict=True))
+            away: Operand = line.var * length
+            ahead = lo - away
+            begin = b.select(ahead < 0, 0, ahead)
+            yield begin, x.minimum(hi - away, length), away
+            line.yields = self.further(tuple(lines), line.carried, ONE)
 
     def pack_points(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
         """Vectors along the points, of a few steps of the depth or, transposed, of as many as a vector has
-        lanes."""
+        lanes. Of lines shorter than a vector, what is behind their ends is written before the next ones."""
         b, x, width = self.b, self.x, self.width
-        (point,) = side.axes
+        *lines, point = side.axes
         turned = side is self.left
         together = width if turned else self.chains
-        ahead, apart = (1, self.part) if turned else (side.size, side.size)
+        ahead, apart = (1, self.part) if turned else (self.line, self.line)
         x.vector = point
-        spans = self.spans(*span, turned)
-        first = self.place(self.p.depth, start)
-        places = tuple(first[axis] for axis in self.p.depth)
-        with b.loop(0, count, together, "serial", places) as line:
-            steps, at = list[_Step](), tuple[Operand, ...](line.carried)
+        places = self.place(self.p.depth, start)
+        with b.loop(0, count, together, "serial", tuple(places[axis] for axis in self.p.depth)) as turn:
+            steps, at = list[_Step](), tuple[Operand, ...](turn.carried)
+            x.at.update(dict.fromkeys(lines, ZERO))
             for n in range(together):
                 x.at.update(zip(self.p.depth, at, strict=True))
                 steps.append((dict(zip(self.p.depth, at, strict=True)), windows(x, side.expr, point)))
-                there = self.plus(line.var, n + 1) < count  # else the last step stands for others
-                at = self.further(at, b.select(there, 1, 0))
-            line.yields = at
-            base = line.var * ahead
-            for begin, end, masked in spans:
-                with b.loop(begin, end, width, "vector") as turn:
-                    x.at[point] = turn.var
-                    x.mask = x.first_lanes(end - turn.var) if masked else None
-                    vectors = list[Operand]()
-                    for step, x.views in steps:
-                        x.at.update(step)
-                        vectors.append(self.value(side.expr))
-                    spot = base + self.home(side, turn.var - span[0], away)
-                    for n, vector in enumerate(x.transposed(vectors) if turned else vectors):
-                        self.put(side.panels, self.plus(spot, n * apart), vector)
+                there = self.plus(turn.var, n + 1) < count  # else the last step stands for others
+                at = self.further(self.p.depth, at, b.select(there, 1, 0))
+            turn.yields = at
+            base = turn.var * ahead
+            with self.by_lines(side, *span) as (lo, hi, before):
+                steps = self.moved(steps, tuple(lines))
+                inside = before - span[0]
+                for begin, end, masked in self.spans(lo, hi, turned):
+                    with b.loop(begin, end, width, "vector") as vector:
+                        x.at[point] = vector.var
+                        x.mask = x.first_lanes(end - vector.var) if masked else None
+                        found = list[Operand]()
+                        for step, x.views in steps:
+                            x.at.update(step)
+                            found.append(self.value(side.expr))
+                        spot = base + self.home(side, inside + vector.var, away)
+                        for n, one in enumerate(x.transposed(found) if turned else found):
+                            self.put(side.panels, self.plus(spot, n * apart), one)
 
-    def further(self, at: tuple[Operand, ...], carry: Operand) -> tuple[Operand, ...]:
-        """The axes of the depth, one step on (or none)."""
+    def moved(self, steps: list[_Step], lines: tuple[str, ...]) -> list[_Step]:
+        """With windows on the line at hand."""
+        x = self.x
+        away: dict[View, Operand] = {view: ZERO for view in steps[0][1] if lines}
+        for name, index, _ in away:
+            for dim, ix in enumerate(index):
+                if ix.axis in lines:
+                    part = x.times(x.at[ix.axis], x.stride(x.arrays[name], dim))
+                    away[name, index, ZERO] = x.plus(away[name, index, ZERO], part)
+        return [
+            (at, views | {view: window(x, x.arrays[view[0]], views[view], far) for view, far in away.items()})
+            for at, views in steps
+        ]
+
+    def further(self, axes: tuple[str, ...], at: tuple[Operand, ...], carry: Operand) -> tuple[Operand, ...]:
+        """The axes one step on (or none)."""
         b, found = self.b, list[Operand]()
-        for axis, here in zip(reversed(self.p.depth[1:]), reversed(at[1:]), strict=True):
+        for axis, here in zip(reversed(axes[1:]), reversed(at[1:]), strict=True):
             there = self.x.plus(here, carry)
             over = b.op("eq", there, self.x.extent(self.extents[axis]))
             found.append(b.select(over, 0, there))
@@ -305,7 +336,7 @@ class ProductLowering(Mode):
         x.vector = depth
         last = self.plus(span[1], -1)
         turned = side is self.right
-        together, ahead = (width, side.size) if turned else (1, 1)
+        together, ahead = (width, self.line) if turned else (1, 1)
         with b.loop(*span, together, "serial") as point:
             home = self.home(side, point.var - span[0], away)
             numbers = [x.minimum(self.plus(point.var, n), last) if n else point.var for n in range(together)]
@@ -354,35 +385,53 @@ class ProductLowering(Mode):
     def tiles(self, rows: _Span, columns: _Span, start: Operand, count: Operand, last: Operand) -> None:
         """All sums of a block, `count` steps of the depth further. What is left of the columns is a tile, if
         it has as many vectors, or takes one after the other; what is left of the rows takes one row."""
-        b, left, right, width = self.b, self.left, self.right, self.width
+        b, x, left, right, width = self.b, self.x, self.left, self.right, self.width
         # sums begin in the first part
         known = b.select(start > 0, 1, 0)
-        kept = b.select(last, 0, 1) if self.short else ONE
+        done = b.select(last, 1, 0) if self.short else ZERO
         rest = (columns[1] - columns[0]) % right.size
         most = Imm(right.size - width, i64)
-        inside = b.select(most < rest, columns[1], columns[1] - rest)
-        for first, end, step in ((columns[0], inside, right.size), (inside, columns[1], width)):
+        border = b.select(most < rest, columns[1], columns[1] - rest)
+        for first, end, step in ((columns[0], border, right.size), (border, columns[1], width)):
             together = left.size * right.size // step  # as many sums of one vector as of several
             few = (rows[1] - rows[0]) % together
             whole = rows[1] - few
             with b.loop(first, end, step, "serial") as column:
                 sums = column.var - columns[0]
-                panel = self.home(right, sums, ZERO)
                 beyond = end - self.plus(column.var, step - width)
+                stop = x.minimum(self.plus(column.var, step), end)
+                place, inside, whole_line = self.in_line(column.var, stop)
+                stored = done & whole_line
                 here: tuple[Operand, ...] = (sums,)
-                for begin, stop, size in ((rows[0], whole, together), (whole, rows[1], 1)):
-                    with b.loop(begin, stop, size, "serial", here) as row:
+                for begin, till, size in ((rows[0], whole, together), (whole, rows[1], 1)):
+                    with b.loop(begin, till, size, "serial", here) as row, x.scope():
                         lines = [self.line_of(self.plus(row.var, m), rows[0], start) for m in range(size)]
-                        found = self.tile(lines, step // width, panel, count, row.carried[0], known)
-                        with b.loop(0, kept, 1, "once"):
+                        found = self.tile(lines, step // width, sums, count, row.carried[0], known)
+                        with b.loop(0, ONE - stored, 1, "once"):
                             for at, total in found:
                                 self.put("sums", at, total)
                         if self.short:
-                            with b.loop(0, ONE - kept, 1, "once"):
+                            with b.loop(0, stored, 1, "once"):
+                                x.at.update(place)
                                 totals = [total for _, total in found]
-                                self.finish_tile(row.var, column.var, beyond, totals, size)
+                                self.finish_tile(row.var, inside, beyond, totals, size)
                         row.yields = (self.plus(row.carried[0], size * self.line),)
                     here = row.results
+                if self.short and self.lines:
+                    with b.loop(0, done - stored, 1, "once"):
+                        self.epilogue(rows, (column.var, stop), sums)
+
+    def in_line(self, column: Operand, end: Operand) -> tuple[dict[str, Operand], Operand, Operand]:
+        """Where the other axes of the columns are, and the last one; and whether all up to `end` are in one
+        line."""
+        b, (*lines, last) = self.b, self.right.axes
+        if not lines:
+            return {}, column, ONE
+        length = self.x.extent(self.extents[last])
+        line = column // length
+        away = line * length
+        fits = end - away <= length
+        return self.place(tuple(lines), line), column - away, b.select(fits, 1, 0)
 
     def line_of(self, row: Operand, first: Operand, start: Operand) -> str:
         """A window on a row of the rows' operand, from step `start` of the depth on."""
@@ -428,16 +477,16 @@ class ProductLowering(Mode):
         self, lines: list[str], vectors: int, panel: Operand, count: Operand, own: range
     ) -> list[Operand]:
         """Some chains of all sums of a tile, halved: those of each turn of C steps, then what is left."""
-        b, c, size = self.b, self.chains, self.right.size
+        b, c = self.b, self.chains
         whole, each = count & -c, len(lines) * vectors
         zeros = (Imm(0, self.dtype, self.width),) * each
         with b.loop(0, whole, c, "serial", (panel, *zeros * len(own))) as turn:
             here, *held = turn.carried
             found = list[Operand]()
             for n, chain in enumerate(own):
-                at, there = self.plus(here, chain * size), self.plus(turn.var, chain)
+                at, there = self.plus(here, chain * self.line), self.plus(turn.var, chain)
                 found += self.stepped(lines, vectors, tuple(held[n * each : (n + 1) * each]), there, at)
-            turn.yields = (self.plus(here, c * size), *found)
+            turn.yields = (self.plus(here, c * self.line), *found)
         here, *held = turn.results
         ended = list[tuple[Operand, ...]]()
         for n, chain in enumerate(own):
@@ -445,7 +494,7 @@ class ProductLowering(Mode):
             if chain < c - 1:
                 some = self.plus(whole, chain) < count
                 with b.loop(0, b.select(some, 1, 0), 1, "once", sums) as rest:
-                    at, there = self.plus(here, chain * size), self.plus(whole, chain)
+                    at, there = self.plus(here, chain * self.line), self.plus(whole, chain)
                     rest.yields = tuple(self.stepped(lines, vectors, rest.carried, there, at))
                 sums = rest.results
             ended.append(sums)
@@ -472,7 +521,7 @@ class ProductLowering(Mode):
         b, vectors = self.b, len(sums) // rows
         whole = b.select(b.op("le", Imm(self.width, i64), rest), 1, 0)
         for m in range(rows):
-            with self.at_row(self.plus(row, m)):
+            with self.at_row(self.plus(row, m), self.lines):
                 *others, last = sums[m * vectors : (m + 1) * vectors]
                 for v, total in enumerate(others):
                     self.results(self.plus(column, v * self.width), None, total)
@@ -481,30 +530,37 @@ class ProductLowering(Mode):
                         mask = self.x.first_lanes(rest) if masked else None
                         self.results(self.plus(column, (vectors - 1) * self.width), mask, last)
 
-    def epilogue(self, rows: _Span, columns: _Span) -> None:
-        """Of a block. Whole vectors are stored without a mask, which costs some processors as much as a dozen
-        stores."""
+    def epilogue(self, rows: _Span, columns: _Span, sums: Operand) -> None:
+        """Of a block, or of some of its columns, whose sums begin there. Whole vectors are stored without a
+        mask, which costs some processors as much as a dozen stores."""
         b, x = self.b, self.x
-        with b.loop(*rows, 1, "serial", (ZERO,)) as row, self.at_row(row.var):
-            at: tuple[Operand, ...] = row.carried
-            for begin, end, masked in self.spans(*columns):
-                with b.loop(begin, end, self.width, "vector", at) as tile:
-                    mask = x.first_lanes(columns[1] - tile.var) if masked else None
-                    total = b.load("sums", self.dtype, tile.carried[0], self.width)
-                    self.results(tile.var, mask, total)
-                    tile.yields = (self.plus(tile.carried[0], self.width),)
-                at = tile.results
+        with b.loop(*rows, 1, "serial", (sums,)) as row, self.at_row(row.var, ()):
+            with self.by_lines(self.right, *columns) as (lo, hi, before):
+                home = row.carried[0] + before - columns[0]
+                with self.known(self.lines):
+                    for begin, end, masked in self.spans(lo, hi):
+                        with b.loop(begin, end, self.width, "vector") as tile:
+                            mask = x.first_lanes(end - tile.var) if masked else None
+                            total = b.load("sums", self.dtype, home + tile.var, self.width)
+                            self.results(tile.var, mask, total)
             row.yields = (self.plus(row.carried[0], self.line),)
 
     @contextmanager
-    def at_row(self, row: Operand) -> Iterator[None]:
+    def known(self, axes: tuple[str, ...]) -> Iterator[None]:
+        """A level at which these are, too."""
         x = self.x
-        with x.scope(*self.p.batch, *self.p.rows) as level:
-            x.at.update(self.place(self.p.rows, row))
+        with x.scope(*axes) as level:
             with self.b.at(None):
                 for stage in x.kernel.stages[1:]:
                     x.hoist(stage, level)
             yield
+
+    @contextmanager
+    def at_row(self, row: Operand, lines: tuple[str, ...]) -> Iterator[None]:
+        with self.x.scope():
+            self.x.at.update(self.place(self.p.rows, row))
+            with self.known((*self.batch, *self.p.rows, *lines)):
+                yield
 
     def results(self, column: Operand, mask: Operand | None, total: Operand) -> None:
         """One vector of them."""

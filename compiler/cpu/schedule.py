@@ -137,13 +137,7 @@ class Product:
     column: str  # the last outer axis that only one operand has, and not of extent 1 if there is another
     rows: tuple[str, ...]
     batch: tuple[str, ...]
-    same: bool  # whether the rows' operand is the same along all of the batch
-
-    @property
-    def kept(self) -> bool:
-        """Whether rows stay packed for all of a batch: blocks of the same rows are side by side then, and not
-        those of one part of the batch."""
-        return self.same and bool(self.batch)
+    lines: tuple[str, ...]  # of the batch, those that the rows' operand is the same along: columns, too
 
 
 def product(kernel: k.Kernel) -> Product | None:
@@ -175,8 +169,8 @@ def product(kernel: k.Kernel) -> Product | None:
     batch = tuple(x for x in others if x in sides[1 - left])
     if not rows:
         return None
-    same = sides[left].isdisjoint(batch)
-    return Product(reduce, left, tuple(axis.name for axis in first.axes), column, rows, batch, same)
+    lines = tuple(x for x in batch if x not in sides[left])
+    return Product(reduce, left, tuple(axis.name for axis in first.axes), column, rows, batch, lines)
 
 
 def _runs_along(kernel: k.Kernel, operand: k.Expr, axes: tuple[k.Axis, ...]) -> bool:

@@ -97,7 +97,7 @@ def _named(call: Call, node: Node) -> list[k.Array]:
 def _head(call: Call) -> _Rows | None:
     """The rows of a product with one output, row after row."""
     shape, (output, *others) = product(call.kernel), call.kernel.outputs
-    if shape is None or others or shape.kept:
+    if shape is None or others or shape.lines:
         return None
     order = (*shape.batch, *shape.rows, shape.column)
     wanted = tuple(map(k.Index, order))

@@ -67,11 +67,11 @@ def grid(call: Call, schedule: Schedule) -> tuple[int, int]:
         if schedule.mode == "vector":
             parts = vector_blocks(table[shape.column], row_size(call))
             return parts, prod(table[x] for x in shape.batch) * parts
-        rows = prod(table[x] for x in shape.rows)
-        size = shape.reduce.dtypes[0].size
-        depth = 0 if shape.batch else row_size(call)  # enough blocks
-        down, along = product_blocks(rows, table[shape.column], depth, size)
-        return down, prod(table[x] for x in shape.batch) * down * along
+        rows, columns = (prod(table[x] for x in axes) for axes in (shape.rows, (*shape.lines, shape.column)))
+        size, batch = shape.reduce.dtypes[0].size, prod(table[x] for x in shape.batch if x not in shape.lines)
+        depth = row_size(call) if batch == 1 else 0  # enough blocks
+        down, along = product_blocks(rows, columns, depth, size)
+        return down, batch * down * along
     if schedule.mode == "tiles":
         across = tiles(call.kernel)
         assert across is not None

@@ -13,6 +13,7 @@ from lucid.compiler import ops
 from lucid.compiler.cpu import schedule
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Node
+from lucid.compiler.passes.plan import grid
 from lucid.compiler.pipeline import compile_graph
 from lucid.compiler.stages import stage_text
 from lucid.gpu import ptx
@@ -229,6 +230,24 @@ def test_rows_of_several_summed_axes_are_read_where_they_lie_or_packed() -> None
             *(a.astype("float64") for a in (x[:, 1:], w[:, 1:, :, 1:]))
         )
         np.testing.assert_allclose(whole.numpy(), want.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [1, 2, 5, 7, 14, 16, 17, 33])
+def test_columns_of_a_tile_are_of_several_lines_and_images(side: int) -> None:
+    """With the bits of each image by itself; its lines would fill half a vector."""
+    rng = np.random.default_rng(7)
+    x, w = (rng.normal(size=shape).astype("float32") for shape in ((8, 1, 5, side, side), (1, 20, 5, 1, 1)))
+    graph, one = (
+        build(lambda x, w: ops.NEG(ops.CONVOLVE(x, w, strides=(1, 1), dilations=(1, 1))), [a, w])
+        for a in (x, x[:1])
+    )
+    (every,) = run(graph, [x, w])
+    for n in range(8):
+        assert_same_bits(run(one, [x[n : n + 1].copy(), w])[0], every[n : n + 1])
+    stages = compiled(graph).stages
+    (call,), (plan,) = stages.program.calls, stages.schedules
+    _, across = schedule.product_blocks(20, 8 * side**2, 5, 4)
+    assert grid(call, plan) == (1, across) and across <= max(2, 8 * side)
 
 
 def test_long_turned_rows_are_stored_as_they_are_read() -> None:
