@@ -284,7 +284,8 @@ def run_passes(
     wanted = [-1] * len(core.outputs)
     shared = Counter(picks)
     for pick, alias in zip(picks, aliases, strict=False):
-        if pick >= 0 and shared[pick] == 1:
+        # an input may have become a result by simplification, or in another shape
+        if pick >= 0 and shared[pick] == 1 and -1 - alias not in shared:
             wanted[pick] = alias
     plan = make_plan(program, codes, schedules, wanted)
     clock.lap("plan")

@@ -86,3 +86,62 @@ def test_what_is_held_stays_as_it_was(form: str, size: int) -> None:
         assert np.unique(read()).tolist() == [3 * k + 2]
         assert w.numpy()[0] == 3 * k + 3
         del read
+
+
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: x[None],
+        lambda x: x.reshape(-1, x.shape[0] // 2 or 1),
+        lambda x: x[:, None].T,
+        lambda x: x[::-1][::-1].unsqueeze(1),
+        lambda x: x[:1].squeeze(),
+        lambda x: x[:1].max(),
+        lambda x: lucid.where(x == x, x, x)[None],
+        lambda x: (x.reshape(2, -1) if x.shape[0] > 1 else x[0], lucid.linalg.norm(x)),
+    ],
+)
+@pytest.mark.parametrize("served", [True, False])
+def test_a_state_in_another_shape_is_a_result_that_keeps_what_it_had(
+    n: int, view: Callable[[Tensor], Any], served: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the way through Python overwrites where there is one thread; pytest's own may have more
+    monkeypatch.setattr(sys, "_current_frames", lambda: {0: None})
+    if not served:
+        monkeypatch.setenv("LUCID_NATIVE", "0")
+    state = nn.Parameter(np.arange(1, n + 1, dtype=np.float32))
+
+    @lucid.compile
+    def step() -> Any:
+        found = view(state)
+        with lucid.no_grad():
+            state.mul_(2)
+        return found
+
+    for k in range(5):
+        before = lucid.tensor(np.arange(1, n + 1, dtype=np.float32) * 2**k)
+        for got, want in zip(_all(step()), _all(view(before)), strict=True):
+            np.testing.assert_array_equal(got.numpy(), want.numpy())
+        np.testing.assert_array_equal(state.numpy(), before.numpy() * 2)
+
+
+def test_two_states_that_take_each_others_place_in_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "_current_frames", lambda: {0: None})
+    module = nn.Module()
+    module.register_buffer("a", lucid.zeros(2, 3))
+    module.register_buffer("b", lucid.arange(6.0))
+
+    @lucid.compile
+    def step() -> None:
+        module.a, module.b = module.b.reshape(2, 3) + 0, module.a.reshape(6) * 1
+
+    for k in range(5):
+        step()
+        want = np.arange(6.0) * (k % 2 == 0)
+        np.testing.assert_array_equal(module.a.numpy().ravel(), want)
+        np.testing.assert_array_equal(module.b.numpy(), np.arange(6.0) - want)
+
+
+def _all(found: Any) -> tuple[Tensor, ...]:
+    return found if isinstance(found, tuple) else (found,)
