@@ -114,8 +114,9 @@ def _scanner(record: Callable[[dict[str, Any]], Any]) -> Callable[[str, int], tu
     numbers = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
     asked = SimpleNamespace(strict=True, object_hook=record, object_pairs_hook=None, parse_int=int)
     asked.parse_float, asked.parse_constant = float, numbers.__getitem__
+    scan: Callable[[str, int], tuple[Any, int]]
     try:
-        scan: Callable[[str, int], tuple[Any, int]] = import_module("_json").make_scanner(asked)
-        return scan
+        scan = import_module("_json").make_scanner(asked)
     except (ImportError, AttributeError):  # another interpreter than CPython
-        return import_module("json").JSONDecoder(object_hook=record).scan_once
+        scan = import_module("json").JSONDecoder(object_hook=record).scan_once
+    return scan
