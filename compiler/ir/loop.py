@@ -38,6 +38,7 @@ no lane what another lane writes, of this thread or another. `team` is absent wh
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -46,26 +47,29 @@ from typing import Any
 from .data import data, field
 from .graph import Loc
 from .layout import Slot
-from .rounding import literal, rounded
+from .rounding import Number, literal, rounded
 from .types import DType, b1, i64
 
 
-def _writes(op: str) -> Callable[[Any, Operand | int], Value]:
-    def write(self: Operand, other: Operand | int) -> Value:
-        return _BUILDER.get().op(op, self, operand(other, self.dtype))
+def _writes(op: str) -> Callable[[Any, Operand | Number], Value]:
+    return lambda x, y: _BUILDER.get().op(op, x, y)
 
-    return write
+
+def _written(op: str) -> Callable[[Any, Operand | Number], Value]:
+    return lambda y, x: _BUILDER.get().op(op, x, y)
 
 
 class _Operators:
-    """What is written with operators (`i * 8 + j`) are instructions, which the latest builder writes. An
-    integer on the right is a literal of the type on the left; `//` and `%` truncate; `==` asks whether two
-    operands are the same, and writes nothing."""
+    """What is written with operators (`i * 8 + j`) are instructions, which the latest builder writes. A
+    number is a literal of the type on the other side; `//` and `%` truncate; `==` asks whether two operands
+    are the same, and writes nothing."""
 
     __slots__ = ()
 
     __add__, __sub__, __mul__ = _writes("add"), _writes("sub"), _writes("mul")
+    __radd__, __rsub__, __rmul__ = _written("add"), _written("sub"), _written("mul")
     __floordiv__, __mod__ = _writes("div"), _writes("rem")
+    __truediv__, __rtruediv__ = _writes("div"), _written("div")
     __and__, __or__, __xor__ = _writes("and"), _writes("or"), _writes("xor")
     __lshift__, __rshift__ = _writes("shl"), _writes("shr")
     __lt__, __le__, __gt__, __ge__ = _writes("lt"), _writes("le"), _writes("gt"), _writes("ge")
@@ -93,11 +97,13 @@ class Imm(_Operators):
 
 
 Operand = Value | Imm
+_OPERANDS = (Value, Imm)
+_known = functools.lru_cache(maxsize=4096, typed=True)(Imm)
 
 
-def operand(value: Operand | int, dtype: DType = i64) -> Operand:
+def operand(value: Operand | int) -> Operand:
     """An integer as a literal."""
-    return Imm(value, dtype) if isinstance(value, int) else value
+    return Imm(value, i64) if isinstance(value, int) else value
 
 
 # Bytes that the first lane of what is `aligned` lies at a multiple of.
@@ -309,7 +315,16 @@ class Builder:
         """Working memory for the whole function."""
         self._blocks[0].insert(0, Alloc(name, dtype, count, shared))
 
-    def op(self, name: str, *args: Operand, dtype: DType | None = None, lanes: int | None = None) -> Value:
+    def op(
+        self, name: str, *operands: Operand | Number, dtype: DType | None = None, lanes: int | None = None
+    ) -> Value:
+        """A number is a literal of the type of the operands beside it (in `select`, of the other branch)."""
+        args: tuple[Any, ...] = operands
+        for number in operands:
+            if number.__class__ not in _OPERANDS:
+                like = next(a for a in args[name == "select" :] if a.__class__ in _OPERANDS)
+                args = tuple([a if a.__class__ in _OPERANDS else self.imm(a, like) for a in args])
+                break
         if name not in SHAPED:
             widths = {a.lanes for a in args}
             if len(widths) > 1:
@@ -342,8 +357,9 @@ class Builder:
             return Imm(rounded(x.value, x.dtype), x.dtype.wide, x.lanes)
         return self.op("cast", x, dtype=x.dtype.wide)
 
-    def imm(self, value: float | int | bool, like: Operand) -> Imm:
-        return Imm(value, like.dtype, like.lanes)
+    def imm(self, value: Number, like: Operand) -> Imm:
+        # many are the same; a cache does not tell 0.0 from -0.0
+        return (_known if value else Imm)(value, like.dtype, like.lanes)
 
     def select(self, test: Operand, x: Operand | int, y: Operand | int) -> Value:
         return self.op("select", test, operand(x), operand(y))

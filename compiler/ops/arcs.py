@@ -39,14 +39,13 @@ def _plus(b: Builder, base: st.Pair, sign: Operand, x: Operand, rest: Operand) -
 
 def _arcsine(b: Builder, a: Operand) -> tuple[Value, Value, Value]:
     """(far, s, rest): arcsin(a) is s + rest up to 1/2, and pi/2 - 2 (s + rest) beyond, where far is true."""
-    half = b.imm(0.5, a)
-    far = b.op("gt", a, half)
-    z = b.op("select", far, b.op("fma", a, b.imm(-0.5, a), half), b.op("mul", a, a))
+    far = b.op("gt", a, 0.5)
+    z = b.op("select", far, b.op("fma", a, -0.5, 0.5), b.op("mul", a, a))
     root = b.op("sqrt", z)
     left = b.op("fma", b.op("neg", root), root, z)
-    left = b.op("mul", left, st.about_inverse(b, b.op("add", root, root), st.F64))
+    left = b.op("mul", left, st.about_inverse(b, b.op("add", root, root)))
     s = b.op("select", far, root, a)
-    left = b.op("select", far, left, b.imm(0.0, a))
+    left = b.op("select", far, left, 0.0)
     return far, s, b.op("fma", b.op("mul", s, z), st.horner(b, z, _ASIN), left)
 
 
@@ -55,9 +54,8 @@ def _arcsine(b: Builder, a: Operand) -> tuple[Value, Value, Value]:
 def arcsin(b: Builder, x: Operand) -> Operand:
     """The inverse of sin. -0 at -0, NaN beyond 1."""
     far, s, rest = _arcsine(b, x)
-    zero = b.imm(0.0, x)
-    pi, pi_rest = (b.op("select", far, b.imm(p / 2, x), zero) for p in _PI)
-    sign = b.op("select", far, b.imm(-2.0, x), b.imm(1.0, x))
+    pi, pi_rest = (b.op("select", far, b.imm(p / 2, x), 0.0) for p in _PI)
+    sign = b.op("select", far, b.imm(-2.0, x), 1.0)
     return _plus(b, (pi, pi_rest), sign, s, rest)
 
 
@@ -65,13 +63,10 @@ def arcsin(b: Builder, x: Operand) -> Operand:
 def arccos(b: Builder, x: Operand) -> Operand:
     """The inverse of cos. 0 at 1, NaN beyond."""
     far, s, rest = _arcsine(b, st.at_least(b, b.op("abs", x), st.F64.least))
-    zero = b.imm(0.0, x)
-    negative = b.op("lt", x, zero)
-    pi, pi_rest = (
-        b.op("select", far, b.op("select", negative, b.imm(p, x), zero), b.imm(p / 2, x)) for p in _PI
-    )
-    beyond = b.op("select", negative, b.imm(-2.0, x), b.imm(2.0, x))
-    sign = b.op("select", negative, b.imm(1.0, x), b.imm(-1.0, x))
+    negative = b.op("lt", x, 0.0)
+    pi, pi_rest = (b.op("select", far, b.op("select", negative, b.imm(p, x), 0.0), p / 2) for p in _PI)
+    beyond = b.op("select", negative, b.imm(-2.0, x), 2.0)
+    sign = b.op("select", negative, b.imm(1.0, x), -1.0)
     sign = b.op("select", far, beyond, sign)
     return _plus(b, (pi, pi_rest), sign, s, rest)
 
@@ -80,24 +75,24 @@ def _arctangent(
     b: Builder, n: Operand, d: Operand, start: Operand, sign: Operand, tiny: Value | None = None
 ) -> Value:
     """start pi/4 + sign arctan(n/d), 0 <= n <= d; n/d itself where that is tiny."""
-    zero, one = b.imm(0.0, n), b.imm(1.0, n)
-    far = b.op("gt", n, b.op("mul", d, b.imm(0.5, d)))
+    one = b.imm(1.0, n)
+    far = b.op("gt", n, b.op("mul", d, 0.5))
     both, both_rest = st.fast_sum(b, d, n)
     n = b.op("select", far, b.op("sub", n, d), n)  # exact
-    d, d_rest = b.op("select", far, both, d), b.op("select", far, both_rest, zero)
+    d, d_rest = b.op("select", far, both, d), b.op("select", far, both_rest, 0.0)
     t = b.op("div", n, d)
     s: Operand = t
     if tiny is not None:
-        n, s = b.op("select", tiny, zero, n), b.op("select", tiny, zero, t)
+        n, s = b.op("select", tiny, 0.0, n), b.op("select", tiny, 0.0, t)
     minus = b.op("neg", s)
     left = b.op("fma", minus, d_rest, b.op("fma", minus, d, n))
     z = b.op("mul", s, s)
-    left = b.op("mul", left, st.about_inverse(b, d, st.F64))
+    left = b.op("mul", left, st.about_inverse(b, d))
     rest = b.op("fma", b.op("mul", s, z), st.horner(b, z, _ATAN), left)
-    quarters = b.op("fma", sign, b.op("select", far, one, zero), start)
+    quarters = b.op("fma", sign, b.op("select", far, one, 0.0), start)
     pi, pi_rest = _PI
     base, base_rest = st.product(b, quarters, b.imm(pi / 4, n))
-    base_rest = b.op("fma", quarters, b.imm(pi_rest / 4, n), base_rest)
+    base_rest = b.op("fma", quarters, pi_rest / 4, base_rest)
     return _plus(b, (base, base_rest), sign, t, rest)
 
 
@@ -109,8 +104,8 @@ def arctan(b: Builder, x: Operand) -> Operand:
     a = st.at_most(b, x, 2.0**60)
     steep = b.op("gt", a, one)
     n, d = b.op("select", steep, one, a), b.op("select", steep, a, one)
-    start = b.op("select", steep, b.imm(2.0, x), b.imm(0.0, x))
-    sign = b.op("select", steep, b.imm(-1.0, x), one)
+    start = b.op("select", steep, b.imm(2.0, x), 0.0)
+    sign = b.op("select", steep, -1.0, one)
     return _arctangent(b, n, d, start, sign)
 
 
@@ -119,14 +114,14 @@ def arctan2(b: Builder, y: Operand, x: Operand) -> Operand:
     """The angle of the point (x, y) of the operands y, x, with the special cases of C99 (annex F)."""
     form = st.F64
     zero, one = b.imm(0.0, x), b.imm(1.0, x)
-    left = b.op("ge", st.as_bits(b, x, form), b.imm(form.sign, st.as_bits(b, x, form)))
+    left = b.op("ge", st.as_bits(b, x), form.sign)
     ax, ay = b.op("abs", x), b.op("abs", y)
     steep = b.op("gt", ay, ax)
     n, d = b.op("select", steep, ax, ay), b.op("select", steep, ay, ax)
     n, d = arcs_single.in_range(b, n, d, _TINY, (2.0 ** (form.bias - 3), 0.0625))  # the divisor may be n + d
-    start = b.op("select", steep, b.imm(2.0, x), b.op("select", left, b.imm(4.0, x), zero))
-    sign = b.op("select", b.op("xor", steep, left), b.imm(-1.0, x), one)
-    tiny = b.op("lt", n, b.op("mul", d, b.imm(form.half * form.least, x)))  # as `odd` does it
-    result = st.with_sign(b, _arctangent(b, n, d, start, sign, tiny), st.sign_of(b, y, form), form)
+    start = b.op("select", steep, 2.0, b.op("select", left, 4.0, zero))
+    sign = b.op("select", b.op("xor", steep, left), -1.0, one)
+    tiny = b.op("lt", n, b.op("mul", d, form.half * form.least))  # as `odd` does it
+    result = st.with_sign(b, _arctangent(b, n, d, start, sign, tiny), st.sign_of(b, y))
     unordered = b.op("or", b.op("ne", x, x), b.op("ne", y, y))
-    return b.op("select", unordered, b.imm(math.nan, x), result)
+    return b.op("select", unordered, math.nan, result)

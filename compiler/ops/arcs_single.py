@@ -31,7 +31,7 @@ _TINY = (2.0**-90, 2.0**60)  # below, what a quotient loses may be too small: ti
 
 
 def _square(b: Builder, t: Operand) -> Value:
-    return b.op("fma", t, t, b.imm(-_MIDDLE, t))
+    return b.op("fma", t, t, -_MIDDLE)
 
 
 def _beyond_linear(b: Builder, t: Operand, y: Operand, start: Operand) -> Value:
@@ -41,23 +41,22 @@ def _beyond_linear(b: Builder, t: Operand, y: Operand, start: Operand) -> Value:
 
 def arctan(b: Builder, x: Operand) -> Value:
     """-0 at -0, pi/2 at inf."""
-    zero, one = b.imm(0.0, x), b.imm(1.0, x)
     whole = st.at_most(b, b.op("abs", x), 2.0**60)
-    counts = st.has_square(b, whole, st.F32)
-    a = b.op("select", counts, whole, zero)
-    steep = b.op("gt", a, one)
+    counts = st.has_square(b, whole)
+    a = b.op("select", counts, whole, 0.0)
+    steep = b.op("gt", a, 1.0)
     # as an integer, since LLVM would divide by a, and by 1, in place of a division by the larger one
-    bits = st.as_bits(b, a, st.F32)
-    least = b.imm(st.F32.bias << st.F32.fraction, bits)
-    n, d = st.at_most(b, a, 1.0), st.as_float(b, b.op("select", b.op("lt", bits, least), least, bits), st.F32)
+    bits = st.as_bits(b, a)
+    least = st.F32.bias << st.F32.fraction
+    n, d = st.at_most(b, a, 1.0), st.as_float(b, b.op("select", b.op("lt", bits, least), least, bits))
     t = b.op("div", n, d)
     pi, pi_rest = (b.imm(-part, x) for part in _HALF_PI)
-    total, lost = st.fast_sum(b, b.op("select", steep, pi, zero), t)
+    total, lost = st.fast_sum(b, b.op("select", steep, pi, 0.0), t)
     lost = b.op("select", steep, b.op("add", lost, pi_rest), lost)
     left = b.op("fma", b.op("neg", t), d, n)  # 0 if d is 1
-    lost = b.op("fma", left, b.imm(0.47, x), lost)  # times 1 / (d (1 + t**2)) where that counts
+    lost = b.op("fma", left, 0.47, lost)  # times 1 / (d (1 + t**2)) where that counts
     rest = _beyond_linear(b, t, _square(b, t), lost)
-    return st.copied_sign(b, b.op("select", counts, b.op("add", total, rest), whole), x, st.F32)
+    return st.copied_sign(b, b.op("select", counts, b.op("add", total, rest), whole), x)
 
 
 def _positive_angle(b: Builder, n: Operand, d: Operand, steep: Value, left: Value) -> Value:
@@ -65,16 +64,14 @@ def _positive_angle(b: Builder, n: Operand, d: Operand, steep: Value, left: Valu
     with a minus where that of arctan has it."""
     zero, one = b.imm(0.0, n), b.imm(1.0, n)
     t = b.op("div", n, d)
-    counts = b.op("ge", n, b.op("mul", d, b.imm(st.F32.half * st.F32.least, n)))
+    counts = b.op("ge", n, b.op("mul", d, st.F32.half * st.F32.least))
     n, s = b.op("select", counts, n, zero), b.op("select", counts, t, zero)
-    quarters = b.op(
-        "select", steep, b.op("select", left, one, b.imm(-1.0, n)), b.op("select", left, b.imm(-2.0, n), zero)
-    )
-    pi, pi_rest = (b.op("mul", quarters, b.imm(part, n)) for part in _HALF_PI)
+    quarters = b.op("select", steep, b.op("select", left, one, -1.0), b.op("select", left, -2.0, zero))
+    pi, pi_rest = (b.op("mul", quarters, part) for part in _HALF_PI)
     total, lost = st.fast_sum(b, pi, t)
-    lack = b.op("mul", b.op("fma", b.op("neg", s), d, n), st.about_inverse(b, d, st.F32))
+    lack = b.op("mul", b.op("fma", b.op("neg", s), d, n), st.about_inverse(b, d))
     y = _square(b, s)
-    slope = b.op("fma", y, b.imm(-0.39, n), b.imm(0.69, n))  # about 1 / (1 + t**2)
+    slope = b.op("fma", y, -0.39, 0.69)  # about 1 / (1 + t**2)
     rest = _beyond_linear(b, s, y, b.op("fma", lack, slope, b.op("add", lost, pi_rest)))
     return b.op("add", total, rest)
 
@@ -88,15 +85,15 @@ def in_range(b: Builder, n: Operand, d: Operand, low: Bound, high: Bound) -> tup
     infinite = b.op("eq", d, inf)
     n = b.op("select", infinite, b.op("select", b.op("eq", n, inf), one, zero), n)
     d = b.op("select", b.op("or", infinite, b.op("eq", d, zero)), one, d)
-    factor = b.op("select", b.op("lt", d, b.imm(low[0], d)), b.imm(low[1], d), one)
-    factor = b.op("select", b.op("gt", d, b.imm(high[0], d)), b.imm(high[1], d), factor)
+    factor = b.op("select", b.op("lt", d, low[0]), low[1], one)
+    factor = b.op("select", b.op("gt", d, high[0]), high[1], factor)
     return b.op("mul", n, factor), b.op("mul", d, factor)
 
 
 def arctan2(b: Builder, y: Operand, x: Operand) -> Value:
     """The angle of the point (x, y), with the special cases of C99 (annex F)."""
-    bits = st.as_bits(b, x, st.F32)
-    left = b.op("ge", bits, b.imm(st.F32.sign, bits))
+    bits = st.as_bits(b, x)
+    left = b.op("ge", bits, st.F32.sign)
     ax, ay = b.op("abs", x), b.op("abs", y)
     steep = b.op("gt", ay, ax)
     n, d = b.op("select", steep, ax, ay), b.op("select", steep, ay, ax)
@@ -106,49 +103,45 @@ def arctan2(b: Builder, y: Operand, x: Operand) -> Value:
         top, bottom = in_range(b, n, d, _TINY, (high, 0.25))
         return (b.op("select", b.op("ne", y, y), y, _positive_angle(b, top, bottom, steep, left)),)
 
-    inside = b.op("and", b.op("ge", d, b.imm(_TINY[0], x)), b.op("le", d, b.imm(high, x)))  # NaN is not
+    inside = b.op("and", b.op("ge", d, _TINY[0]), b.op("le", d, high))  # NaN is not
     usual = _positive_angle(b, n, d, steep, left)
     result = st.where(b, b.op("not", inside), usual, slowly)
-    return st.copied_sign(b, result, y, st.F32)
+    return st.copied_sign(b, result, y)
 
 
 def _root(b: Builder, a: Operand, far: Value) -> tuple[Value, Value]:
     """(z, root): z as above, of which only the far one needs the root."""
-    half = b.imm(0.5, a)
-    z = b.op("select", far, b.op("fma", a, b.imm(-0.5, a), half), b.op("mul", a, a))
+    z = b.op("select", far, b.op("fma", a, -0.5, 0.5), b.op("mul", a, a))
     return z, b.op("sqrt", z)
 
 
 def arcsin(b: Builder, x: Operand) -> Value:
     """-0 at -0, NaN beyond 1."""
-    a, zero = b.op("abs", x), b.imm(0.0, x)
-    far = b.op("gt", a, b.imm(0.5, a))
-    m = b.op("select", b.op("lt", a, b.imm(st.F32.half, a)), zero, a)  # squares of less would be denormal
+    a = b.op("abs", x)
+    far = b.op("gt", a, 0.5)
+    m = b.op("select", b.op("lt", a, st.F32.half), 0.0, a)  # squares of less would be denormal
     z, root = _root(b, m, far)
     t = b.op("select", far, b.op("add", root, root), a)
     pi, pi_rest = (b.imm(-part, x) for part in _HALF_PI)
-    total, lost = st.fast_sum(b, b.op("select", far, pi, zero), t)
+    total, lost = st.fast_sum(b, b.op("select", far, pi, 0.0), t)
     left = b.op("fma", b.op("neg", root), root, z)
-    more = b.op("fma", left, st.about_inverse(b, root, st.F32), pi_rest)
+    more = b.op("fma", left, st.about_inverse(b, root), pi_rest)
     lost = b.op("select", far, b.op("add", lost, more), lost)
     rest = b.op("fma", b.op("mul", t, z), st.horner(b, z, _ASIN), lost)
-    return st.copied_sign(b, b.op("add", total, rest), x, st.F32)
+    return st.copied_sign(b, b.op("add", total, rest), x)
 
 
 def arccos(b: Builder, x: Operand) -> Value:
     """0 at 1, NaN beyond."""
-    zero = b.imm(0.0, x)
-    a, sign = st.at_least(b, b.op("abs", x), st.F32.least), st.sign_of(b, x, st.F32)
-    far = b.op("gt", a, b.imm(0.5, a))
+    a, sign = st.at_least(b, b.op("abs", x), st.F32.least), st.sign_of(b, x)
+    far = b.op("gt", a, 0.5)
     z, root = _root(b, a, far)
-    root = st.with_sign(b, root, sign, st.F32)
-    t = b.op("select", far, b.op("mul", root, b.imm(-2.0, x)), st.with_sign(b, a, sign, st.F32))
-    negative = b.op("lt", x, zero)
-    pi, pi_rest = (
-        b.op("select", far, b.op("select", negative, b.imm(p, x), zero), b.imm(p / 2, x)) for p in _PI
-    )
+    root = st.with_sign(b, root, sign)
+    t = b.op("select", far, b.op("mul", root, -2.0), st.with_sign(b, a, sign))
+    negative = b.op("lt", x, 0.0)
+    pi, pi_rest = (b.op("select", far, b.op("select", negative, b.imm(p, x), 0.0), p / 2) for p in _PI)
     total, lost = st.fast_sum(b, pi, b.op("neg", t))
-    left = b.op("select", far, b.op("fma", b.op("neg", root), root, z), zero)
-    lost = b.op("add", lost, b.op("fma", left, st.about_inverse(b, root, st.F32), pi_rest))
+    left = b.op("select", far, b.op("fma", b.op("neg", root), root, z), 0.0)
+    lost = b.op("add", lost, b.op("fma", left, st.about_inverse(b, root), pi_rest))
     tz = b.op("mul", b.op("neg", t), z)
     return b.op("add", total, b.op("fma", tz, st.horner(b, z, _ASIN), lost))

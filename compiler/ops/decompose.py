@@ -42,7 +42,7 @@ def cast(b: Builder, x: Operand, dtype: DType) -> Operand:
         return x
     x = b.widened(x)
     if dtype is b1:
-        return b.op("ne", x, b.imm(0, x))
+        return b.op("ne", x, 0)
     if dtype.wide is None:
         return x if x.dtype is dtype else b.op("cast", x, dtype=dtype)
     if x.dtype is f64 or (not x.dtype.is_float and x.dtype.bits >= 32):  # what float32 may round
@@ -59,7 +59,7 @@ def _round_to_odd(b: Builder, x: Operand) -> Value:
     back = b.op("cast", near, dtype=f64)
     bits = b.op("bitcast", near, dtype=i32)
     beyond = b.op("gt", b.op("abs", back), b.op("abs", x))
-    odd = b.op("or", b.op("select", beyond, b.op("sub", bits, b.imm(1, bits)), bits), b.imm(1, bits))
+    odd = b.op("or", b.op("select", beyond, b.op("sub", bits, 1), bits), 1)
     inexact = b.op("and", b.op("ne", back, x), b.op("eq", x, x))
     return b.op("bitcast", b.op("select", inexact, odd, bits), dtype=f32)
 
@@ -69,28 +69,28 @@ def absolute(b: Builder, x: Operand) -> Operand:
         return x
     if x.dtype.is_float:
         return b.op("abs", x)
-    return b.op("select", b.op("lt", x, b.imm(0, x)), b.op("neg", x), x)
+    return b.op("select", b.op("lt", x, 0), b.op("neg", x), x)
 
 
 def place(b: Builder, index: Operand, n: Operand) -> Operand:
     if index.dtype.kind == "u":
         return index
-    return b.op("select", b.op("lt", index, b.imm(0, index)), b.op("add", index, n), index)
+    return b.op("select", b.op("lt", index, 0), b.op("add", index, n), index)
 
 
 def natural(b: Builder, x: Operand) -> Operand:
-    return x if x.dtype.kind == "u" else b.op("select", b.op("lt", x, b.imm(0, x)), b.imm(0, x), x)
+    return x if x.dtype.kind == "u" else b.op("select", b.op("lt", x, 0), 0, x)
 
 
 def sign(b: Builder, x: Operand) -> Operand:
     """NumPy's: -1, 0, 1; NaN stays; -0.0 gives 0.0."""
     if x.dtype.is_float:
         return b.op("sign", x)
-    zero, one = b.imm(0, x), b.imm(1, x)
+    one = b.imm(1, x)
     if x.dtype.kind == "u":
-        return b.op("select", b.op("ne", x, zero), one, zero)
-    unit = b.op("select", b.op("lt", x, zero), b.imm(-1, x), one)
-    return b.op("select", b.op("eq", x, zero), zero, unit)
+        return b.op("select", b.op("ne", x, 0), one, 0)
+    unit = b.op("select", b.op("lt", x, 0), -1, one)
+    return b.op("select", b.op("eq", x, 0), 0, unit)
 
 
 def _extreme(better: str) -> Lower:
@@ -121,17 +121,16 @@ def _int_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     both are one instruction; LLVM's `sdiv` by one is wrong for squares of small numbers (22.1, vectors
     of i64)."""
     if isinstance(y, Imm) and y.value > 0 and not int(y.value) & (int(y.value) - 1):
-        places = b.imm(int(y.value).bit_length() - 1, x)
-        return b.op("shr", x, places), b.op("and", x, b.imm(int(y.value) - 1, x))
+        places = int(y.value).bit_length() - 1
+        return b.op("shr", x, places), b.op("and", x, int(y.value) - 1)
     if x.dtype.bits < 64:
         return _small_divide(b, x, y)
     if x.dtype.kind == "i":
         return _long_divide(b, x, y)
-    zero = b.imm(0, x)
-    by_zero = b.op("eq", y, zero)
-    safe = b.op("select", by_zero, b.imm(1, x), y)
+    by_zero = b.op("eq", y, 0)
+    safe = b.op("select", by_zero, 1, y)
     q, r = b.op("div", x, safe), b.op("rem", x, safe)
-    return b.op("select", by_zero, zero, q), b.op("select", by_zero, zero, r)
+    return b.op("select", by_zero, 0, q), b.op("select", by_zero, 0, r)
 
 
 def _long_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
@@ -141,18 +140,17 @@ def _long_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     second one, of that, is off by a half and next to nothing: so the rest is less than |y|, with either sign.
     Integers wrap, and both rests are exact."""
     zero, d = b.imm(0, x), b.op("cast", y, dtype=f64)
-    by_zero = b.op("eq", y, b.imm(0, y))
-    nothing = b.imm(0.0, d)
-    inverse = b.op("select", by_zero, nothing, b.op("div", b.imm(1.0, d), d))
+    by_zero = b.op("eq", y, 0)
+    inverse = b.op("select", by_zero, 0.0, b.op("div", 1.0, d))
     q: Operand = zero
     r: Operand = x
     for _ in range(2):
         found = b.op("rint", b.op("mul", b.op("cast", r, dtype=f64), inverse))
-        part = b.op("cast", b.op("min", found, b.imm(math.ldexp(1, 63) - 1024, found)), dtype=i64)
+        part = b.op("cast", b.op("min", found, math.ldexp(1, 63) - 1024), dtype=i64)
         q, r = b.op("add", q, part), b.op("sub", r, b.op("mul", part, y))
     # the remainder has the divisor's sign
     adjust = b.op("and", b.op("ne", r, zero), b.op("lt", b.op("xor", r, y), zero))
-    q = b.op("select", adjust, b.op("sub", q, b.imm(1, x)), q)
+    q = b.op("select", adjust, b.op("sub", q, 1), q)
     r = b.op("select", adjust, b.op("add", r, y), r)
     return b.op("select", by_zero, zero, q), b.op("select", by_zero, zero, r)
 
@@ -165,23 +163,22 @@ def _small_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     dtype = x.dtype
     wide, bits, fraction = (f32, i32, 23) if dtype.bits <= 16 else (f64, i64, 52)
     a, d = b.op("cast", x, dtype=wide), b.op("cast", y, dtype=wide)
-    zero = b.imm(0.0, d)
     half: Operand = b.imm(0.5, d)
-    by_zero = b.op("eq", d, zero)
-    inverse = b.op("select", by_zero, zero, b.op("div", b.imm(1.0, d), d))
+    by_zero = b.op("eq", d, 0.0)
+    inverse = b.op("select", by_zero, 0.0, b.op("div", 1.0, d))
     if dtype.kind == "i":
-        half = b.op("select", b.op("lt", d, zero), b.imm(-0.5, d), half)
+        half = b.op("select", b.op("lt", d, 0.0), -0.5, half)
     q = b.op("floor", b.op("mul", b.op("add", a, half), inverse))
-    r = b.op("select", by_zero, zero, b.op("sub", a, b.op("mul", q, d)))
+    r = b.op("select", by_zero, 0.0, b.op("sub", a, b.op("mul", q, d)))
     # A whole number stands in the low bits of its sum with this one, as an integer that wraps.
-    shifter = b.imm(math.ldexp(1.5, fraction), a)
+    shifter = math.ldexp(1.5, fraction)
     first, second = (b.op("bitcast", b.op("add", v, shifter), dtype=bits) for v in (q, r))
     return b.op("cast", first, dtype=dtype), b.op("cast", second, dtype=dtype)
 
 
 def _float_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     """NumPy's npy_divmod: the remainder has the divisor's sign, the quotient is a whole number."""
-    zero, one = b.imm(0, x), b.imm(1, x)
+    zero = b.imm(0, x)
     r = b.op("rem", x, y)
     q = b.op("div", b.op("sub", x, r), y)
     r_zero = b.op("eq", r, zero)
@@ -189,10 +186,10 @@ def _float_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     wrong_side = b.op("ne", b.op("lt", y, zero), b.op("lt", r, zero))
     adjust = b.op("and", wrong_side, b.op("ne", r, zero))
     r = b.op("select", adjust, b.op("add", r, y), r)
-    q = b.op("select", adjust, b.op("sub", q, one), q)
+    q = b.op("select", adjust, b.op("sub", q, 1), q)
     r = b.op("select", r_zero, signed_zero, r)
     floor = b.op("floor", q)
-    snap = b.op("select", b.op("gt", b.op("sub", q, floor), b.imm(0.5, q)), b.op("add", floor, one), floor)
+    snap = b.op("select", b.op("gt", b.op("sub", q, floor), 0.5), b.op("add", floor, 1), floor)
     snap = b.op("select", b.op("eq", q, zero), _copy_sign(b, zero, b.op("div", x, y)), snap)
     by_zero = b.op("eq", y, zero)
     return b.op("select", by_zero, b.op("div", x, y), snap), b.op("select", by_zero, b.op("rem", x, y), r)
@@ -211,11 +208,10 @@ def fmod(b: Builder, x: Operand, y: Operand) -> Operand:
     """NumPy's: what is left after division towards zero; of integers x fmod 0 is 0."""
     if x.dtype.is_float:
         return b.op("rem", x, y)
-    zero = b.imm(0, x)
-    none = b.op("eq", y, zero)
+    none = b.op("eq", y, 0)
     if x.dtype.kind == "i":  # MIN rem -1 has no meaning
-        none = b.op("or", none, b.op("eq", y, b.imm(-1, y)))
-    return b.op("select", none, zero, b.op("rem", x, b.op("select", none, b.imm(1, y), y)))
+        none = b.op("or", none, b.op("eq", y, -1))
+    return b.op("select", none, 0, b.op("rem", x, b.op("select", none, 1, y)))
 
 
 def copysign(b: Builder, x: Operand, y: Operand) -> Operand:
@@ -233,14 +229,14 @@ def mod(b: Builder, x: Operand, y: Operand) -> Operand:
 def _shift(name: str) -> Lower:
     def lower(b: Builder, x: Operand, amount: Operand) -> Operand:
         """NumPy's: an amount outside of 0..width-1 shifts everything out (the sign stays)."""
-        last, signed = b.imm(x.dtype.bits - 1, amount), x.dtype.kind == "i"
+        last, signed = x.dtype.bits - 1, x.dtype.kind == "i"
         inside = b.op("le", amount, last)
         if signed:
-            inside = b.op("and", inside, b.op("ge", amount, b.imm(0, amount)))
+            inside = b.op("and", inside, b.op("ge", amount, 0))
         kept = b.op(name, x, b.op("select", inside, amount, last))
         if name == "shr" and signed:
             return kept  # a shift by width-1 leaves only the sign, as shifting further would
-        return b.op("select", inside, kept, b.imm(0, x))
+        return b.op("select", inside, kept, 0)
 
     return lower
 
@@ -251,7 +247,7 @@ shift_right = _shift("shr")
 
 def random_bits(b: Builder, k0: Operand, k1: Operand, c0: Operand, c1: Operand) -> Operand:
     def rotate(x: Operand, places: int) -> Operand:
-        return b.op("or", b.op("shl", x, b.imm(places, x)), b.op("shr", x, b.imm(32 - places, x)))
+        return b.op("or", b.op("shl", x, places), b.op("shr", x, 32 - places))
 
     add, xor = partial(b.op, "add"), partial(b.op, "xor")
     return threefry((k0, k1), (c0, c1), add, xor, rotate, lambda value: b.imm(value, k0))

@@ -26,7 +26,7 @@ class _Exp:
     exp: tuple[float, ...]  # (e**r - 1 - r) / r**2
 
 
-_EXP = {
+EXP = {
     f32: _Exp(
         range=(-104.0, 89.0),
         usual=87.0,
@@ -51,34 +51,20 @@ _EXP = {
 # --- steps ---------------------------------------------------------------------------------------
 
 
-def reduced(b: Builder, x: Operand, form: st.Format) -> tuple[Value, Value]:
+def reduced(b: Builder, x: Operand) -> tuple[Value, Value]:
     """(r, k): x = k ln2 + r - k ln2_rest."""
-    shifter = b.imm(form.shifter, x)
-    k = b.op("sub", b.op("fma", x, b.imm(1 / math.log(2), x), shifter), shifter)
+    form = st.form_of(x)
+    k = b.op("sub", b.op("fma", x, 1 / math.log(2), form.shifter), form.shifter)
     # exact: a multiple of the last bit of x or of ln2, and not above half of ln2
-    return b.op("fma", k, b.imm(-form.ln2, x), x), k
-
-
-def exp_reduced(b: Builder, r: Operand, form: st.Format) -> Operand:
-    """e**r of a small r."""
-    return st.horner(b, r, (1.0, 1.0, *_EXP[form.dtype].exp))
-
-
-def exp_tail(b: Builder, r: Operand, form: st.Format) -> Operand:
-    """(e**r - 1 - r) / r**2."""
-    return st.horner(b, r, _EXP[form.dtype].exp)
-
-
-def exp_range(form: st.Format) -> tuple[float, float]:
-    return _EXP[form.dtype].range
+    return b.op("fma", k, -form.ln2, x), k
 
 
 def _power(
     b: Builder, x: Operand, to: Callable[[Builder, Operand], Power], usual: float, ends: tuple[float, float]
 ) -> Operand:
     """A power: beyond `usual`, slowly; beyond the ends, as at them."""
-    rare = b.op("gt", b.op("abs", x), b.imm(usual, x))
-    x = st.lifted_off_zero(b, x, st.form_of(x))
+    rare = b.op("gt", b.op("abs", x), usual)
+    x = st.lifted_off_zero(b, x)
     slowly = lambda: (rounded_once(b, to(b, st.clamp(b, x, *ends))),)  # noqa: E731
     return st.where(b, rare, sum_of(b, to(b, x)), slowly)
 
@@ -89,18 +75,17 @@ def _power(
 def exp_term(b: Builder, x: Operand) -> Operand:
     """`exp` in half of its instructions: float32 within 0.9 units in the last place, denormal results rounded
     twice."""
-    form = st.form_of(x)
-    low, high = exp_range(form)
+    p, (low, high) = EXP[x.dtype], EXP[x.dtype].range
     # What is masked comes as -inf: processors take a hundred times as long where a result underflows.
-    gone, zero = b.op("lt", x, b.imm(low, x)), b.imm(0.0, x)
-    r, k = reduced(b, st.at_most(b, b.op("select", gone, zero, x), high), form)
-    r = b.op("fma", k, b.imm(-form.ln2_rest, x), r)
-    return b.op("select", gone, zero, b.op("scale", exp_reduced(b, r, form), k))
+    gone = b.op("lt", x, low)
+    r, k = reduced(b, st.at_most(b, b.op("select", gone, 0.0, x), high))
+    r = b.op("fma", k, -st.form_of(x).ln2_rest, r)
+    return b.op("select", gone, 0.0, b.op("scale", st.horner(b, r, (1.0, 1.0, *p.exp)), k))
 
 
 def exp(b: Builder, x: Operand) -> Operand:
     """e**x. 0 at -inf, inf at inf."""
-    return _power(b, x, e_to, _EXP[x.dtype].usual, exp_range(st.form_of(x)))
+    return _power(b, x, e_to, EXP[x.dtype].usual, EXP[x.dtype].range)
 
 
 def exp2(b: Builder, x: Operand) -> Operand:
@@ -112,8 +97,8 @@ def exp2(b: Builder, x: Operand) -> Operand:
 
 def sigmoid(b: Builder, x: Operand) -> Operand:
     """1 / (1 + e**-x). 0 at -inf, 1 at inf."""
-    p, form = _EXP[x.dtype], st.form_of(x)
-    below, one = b.op("lt", x, b.imm(0.0, x)), b.imm(1.0, x)
+    p, form = EXP[x.dtype], st.form_of(x)
+    below, one = b.op("lt", x, 0.0), b.imm(1.0, x)
     minus = b.op("neg", b.op("abs", x))
     power = e_to(b, st.at_most(b, minus, -form.least))
     e = sum_of(b, power)
@@ -128,10 +113,10 @@ def sigmoid(b: Builder, x: Operand) -> Operand:
     usual = b.op("fma", left, inverse, t)
 
     def slowly() -> tuple[Operand]:
-        power = e_to(b, st.at_least(b, minus, exp_range(form)[0]))
-        normal = b.op("gt", minus, b.imm(-p.usual, x))
+        power = e_to(b, st.at_least(b, minus, p.range[0]))
+        normal = b.op("gt", minus, -p.usual)
         e = b.op("select", normal, sum_of(b, power), rounded_once(b, power))
         return (b.op("select", below, e, one),)
 
     # e**x hides beside 1, and what is lost may be too small
-    return st.where(b, b.op("lt", minus, b.imm(p.alone, x)), usual, slowly)
+    return st.where(b, b.op("lt", minus, p.alone), usual, slowly)

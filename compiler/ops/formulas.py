@@ -40,6 +40,19 @@ def cube_root(x: int) -> int:
     return y
 
 
+def pi(one: int) -> int:
+    """In units of 1 / one (Machin)."""
+    return 4 * (4 * _arctan(5, one) - _arctan(239, one))
+
+
+def _arctan(n: int, one: int) -> int:
+    """Of 1 / n."""
+    power, total, k = one // n, 0, 1
+    while power not in (0, -1):
+        total, power, k = total + power // k, -power // (n * n), k + 2
+    return total
+
+
 LN2 = ln(2 * ONE)
 
 

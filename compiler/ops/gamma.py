@@ -147,13 +147,13 @@ def _either(b: Builder, test: Operand, x: st.Pair, y: st.Pair) -> st.Pair:
 
 
 def _inverse(b: Builder, x: Operand) -> st.Pair:
-    i = b.op("div", b.imm(1.0, x), x)
-    return i, b.op("mul", b.op("fma", b.op("neg", i), x, b.imm(1.0, x)), i)
+    i = b.op("div", 1.0, x)
+    return i, b.op("mul", b.op("fma", b.op("neg", i), x, 1.0), i)
 
 
 def _joined(b: Builder, x: st.Pair) -> Value:
     """An infinite sum has no rest."""
-    infinite = b.op("eq", b.op("abs", x[0]), b.imm(math.inf, x[0]))
+    infinite = b.op("eq", b.op("abs", x[0]), math.inf)
     return b.op("select", infinite, x[0], b.op("add", *x))
 
 
@@ -166,9 +166,9 @@ def _middle(b: Builder, before: Operand, f: _Middle) -> st.Pair:
     q, q_rest = st.quotient(b, top, bottom)
     linear, less = st.product(b, q, b.imm(f.rest[0], q))
     beyond = b.op("mul", b.op("mul", q, q), st.horner(b, q, f.rest[1:]))
-    beyond = b.op("add", beyond, b.op("fma", q_rest, b.imm(f.rest[0], q), less))
+    beyond = b.op("add", beyond, b.op("fma", q_rest, f.rest[0], less))
     first, lost = st.fast_sum(b, b.imm(f.first[0], q), linear)
-    return st.fast_sum(b, first, b.op("add", lost, b.op("add", beyond, b.imm(f.first[1], q))))
+    return st.fast_sum(b, first, b.op("add", lost, b.op("add", beyond, f.first[1])))
 
 
 def _from_whole(b: Builder, x: Operand) -> Value:
@@ -178,8 +178,8 @@ def _from_whole(b: Builder, x: Operand) -> Value:
 
 def _where_negative(b: Builder, x: Operand, value: st.Pair, compute: Callable[[], st.Pair]) -> st.Pair:
     """`value`; of numbers with the sign -, what is computed."""
-    sign = st.sign_of(b, x, st.F64)
-    total, rest = st.where_any(b, b.op("ne", sign, b.imm(0, sign)), value, compute)
+    sign = st.sign_of(b, x)
+    total, rest = st.where_any(b, b.op("ne", sign, 0), value, compute)
     return total, rest
 
 
@@ -200,16 +200,16 @@ def _log_sine(b: Builder, r: Operand, factor: Operand) -> st.Pair:
 @st.in_f64
 def lgamma(b: Builder, x: Operand) -> Operand:
     """log|gamma(x)|. inf at 0, at negative whole numbers and at inf; -inf at -inf, as SciPy has it."""
-    zero, one = b.imm(0.0, x), b.imm(1.0, x)
+    zero = b.imm(0.0, x)
     a = b.op("abs", x)
-    near, far = b.op("lt", a, b.imm(NEAR, x)), b.op("gt", a, b.imm(FAR, x))
+    near, far = b.op("lt", a, NEAR), b.op("gt", a, FAR)
     log = log_twice(b, (a, zero))
 
     inside = st.at_most(b, a, FAR)
-    u = b.op("select", near, inside, b.op("sub", inside, one))
+    u = b.op("select", near, inside, b.op("sub", inside, 1.0))
     value = _times(b, _times(b, (u, zero), st.whole_sum(b, u, b.imm(-1.0, x))), _middle(b, u, _LGAMMA))
 
-    i = b.op("div", one, a)
+    i = b.op("div", 1.0, a)
     large = _times(b, st.fast_sum(b, a, b.imm(-0.5, x)), _plus(b, log, (b.imm(-1.0, x), zero)))
     large = _plus(b, large, _both(b, x, _CONSTANT))
     large = large[0], b.op("fma", i, st.horner(b, b.op("mul", i, i), _LGAMMA_FAR), large[1])
@@ -217,31 +217,30 @@ def lgamma(b: Builder, x: Operand) -> Operand:
     of_positive = _plus(b, value, _either(b, near, _minus(b, log), (zero, zero)))
 
     def negative() -> st.Pair:
-        sine = _log_sine(b, _from_whole(b, a), b.op("select", near, one, a))
+        sine = _log_sine(b, _from_whole(b, a), b.op("select", near, 1.0, a))
         return _minus(b, _plus(b, value, sine))
 
     result = _joined(b, _where_negative(b, x, of_positive, negative))
-    minus_inf = b.imm(-math.inf, x)
     pole = b.op("and", b.op("le", x, zero), b.op("eq", b.op("rint", x), x))
-    result = b.op("select", pole, b.imm(math.inf, x), result)
-    return b.op("select", b.op("eq", x, minus_inf), minus_inf, result)
+    result = b.op("select", pole, math.inf, result)
+    return b.op("select", b.op("eq", x, -math.inf), -math.inf, result)
 
 
 @st.in_f64
 def digamma(b: Builder, x: Operand) -> Operand:
     """The derivative of log gamma. -inf at 0, inf at -0 and inf; NaN at negative whole numbers and -inf."""
-    zero, one = b.imm(0.0, x), b.imm(1.0, x)
+    zero = b.imm(0.0, x)
     a = b.op("abs", x)
-    near, far = b.op("lt", a, b.imm(NEAR, x)), b.op("gt", a, b.imm(FAR, x))
+    near, far = b.op("lt", a, NEAR), b.op("gt", a, FAR)
     i = _inverse(b, a)
 
     inside = st.at_most(b, a, FAR)
-    u = b.op("select", near, inside, b.op("sub", inside, one))
+    u = b.op("select", near, inside, b.op("sub", inside, 1.0))
     from_root = _plus(b, (u, zero), _minus(b, _both(b, x, _ROOT)))
     value = _times(b, from_root, _middle(b, u, _DIGAMMA))
 
-    half, z = b.imm(-0.5, x), b.op("mul", i[0], i[0])
-    large = _plus(b, log_twice(b, (a, zero)), (b.op("mul", i[0], half), b.op("mul", i[1], half)))
+    z = b.op("mul", i[0], i[0])
+    large = _plus(b, log_twice(b, (a, zero)), (b.op("mul", i[0], -0.5), b.op("mul", i[1], -0.5)))
     large = large[0], b.op("fma", b.op("neg", z), st.horner(b, z, _DIGAMMA_FAR), large[1])
     value = _either(b, far, large, value)
     of_positive = _plus(b, value, _either(b, near, _minus(b, i), (zero, zero)))
@@ -256,7 +255,7 @@ def digamma(b: Builder, x: Operand) -> Operand:
         total = _plus(b, _plus(b, total, third), (beyond, zero))
         total = _plus(b, total, _inverse(b, r))
         pole = b.op("and", b.op("eq", r, zero), b.op("gt", a, zero))
-        return b.op("select", pole, b.imm(math.nan, x), total[0]), total[1]
+        return b.op("select", pole, math.nan, total[0]), total[1]
 
     return _joined(b, _where_negative(b, x, of_positive, negative))
 
@@ -266,13 +265,12 @@ def trigamma(b: Builder, x: Operand) -> Operand:
     """The derivative of digamma. inf at 0, at negative whole numbers and -inf; 0 at inf."""
     zero = b.imm(0.0, x)
     a = b.op("abs", x)
-    far = b.op("gt", a, b.imm(FAR, x))
+    far = b.op("gt", a, FAR)
     i = _inverse(b, a)
     square = _times(b, i, i)
     shifted = _middle(b, st.at_most(b, a, FAR), _TRIGAMMA)  # of 1 + a
 
-    half = b.imm(0.5, x)
-    large = _plus(b, i, (b.op("mul", square[0], half), b.op("mul", square[1], half)))
+    large = _plus(b, i, (b.op("mul", square[0], 0.5), b.op("mul", square[1], 0.5)))
     beyond = b.op("mul", i[0], st.horner(b, square[0], _TRIGAMMA_FAR))
     large = large[0], b.op("fma", square[0], beyond, large[1])
     of_positive = _either(b, far, large, _plus(b, square, shifted))
@@ -285,5 +283,5 @@ def trigamma(b: Builder, x: Operand) -> Operand:
         return _plus(b, up, _minus(b, _either(b, far, _plus(b, large, _minus(b, square)), shifted)))
 
     result = _joined(b, _where_negative(b, x, of_positive, negative))
-    result = b.op("select", b.op("eq", x, b.imm(-math.inf, x)), b.imm(math.inf, x), result)
-    return b.op("select", b.op("eq", x, b.imm(math.inf, x)), zero, result)
+    result = b.op("select", b.op("eq", x, -math.inf), math.inf, result)
+    return b.op("select", b.op("eq", x, math.inf), zero, result)

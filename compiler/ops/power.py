@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable
 
 from ..ir.loop import Builder, Operand, Value
+from ..ir.types import f64
 from . import steps as st
 from . import table_power
-from .exponential import exp_range, exp_tail, reduced
+from .exponential import EXP, reduced
 
 Magnitude = Callable[[Builder, Operand, Operand], Value]
 
@@ -21,31 +22,30 @@ _ATANH = st.hexes(
 
 def _power32(b: Builder, x: Operand, y: Operand) -> Operand:
     usual, rare = table_power.usual(b, x, y)
-    return st.where(b, rare, usual, lambda: (_any(b, x, y, st.F32, table_power.magnitude),))
+    return st.where(b, rare, usual, lambda: (_any(b, x, y, table_power.magnitude),))
 
 
 @st.of_f32(_power32)
 def power(b: Builder, x: Operand, y: Operand) -> Operand:
     """x**y, with the special cases of C99 (annex F): x**0 = 1 and 1**y = 1, of NaN too."""
-    return _any(b, x, y, st.F64, _power64)
+    return _any(b, x, y, _power64)
 
 
-def _any(b: Builder, x: Operand, y: Operand, form: st.Format, magnitude: Magnitude) -> Operand:
+def _any(b: Builder, x: Operand, y: Operand, magnitude: Magnitude) -> Operand:
     """By the power for x >= 0 and finite y."""
-    zero, one = b.imm(0.0, x), b.imm(1.0, x)
     # Where |y| >= 2**64, y is even and x**y is 0, inf or 1: so y may stay finite.
     exponent = st.clamp(b, y, -(2.0**64), 2.0**64)
     result = magnitude(b, b.op("abs", x), exponent)
-    half = b.op("mul", y, b.imm(0.5, y))
+    half = b.op("mul", y, 0.5)
     whole = b.op("eq", b.op("rint", y), y)
     odd = b.op("and", whole, b.op("ne", b.op("rint", half), half))
-    sign = st.sign_of(b, x, form)
-    sign = b.op("select", odd, sign, b.imm(0, sign))
-    result = st.with_sign(b, result, sign, form)
-    negative = b.op("and", b.op("lt", x, zero), b.op("gt", x, b.imm(-math.inf, x)))
+    sign = st.sign_of(b, x)
+    sign = b.op("select", odd, sign, 0)
+    result = st.with_sign(b, result, sign)
+    negative = b.op("and", b.op("lt", x, 0.0), b.op("gt", x, -math.inf))
     undefined = b.op("and", negative, b.op("not", whole))
-    result = b.op("select", undefined, b.imm(math.nan, x), result)
-    return b.op("select", b.op("or", b.op("eq", y, zero), b.op("eq", x, one)), one, result)
+    result = b.op("select", undefined, math.nan, result)
+    return b.op("select", b.op("or", b.op("eq", y, 0.0), b.op("eq", x, 1.0)), 1.0, result)
 
 
 def _power64(b: Builder, x: Operand, y: Operand) -> Value:
@@ -55,26 +55,25 @@ def _power64(b: Builder, x: Operand, y: Operand) -> Value:
     rest = b.op("fma", y, log_rest, lost)
     w = b.op("mul", y, _at_ends(b, x, log))
     # outside of the range of exp, `rest` may be large and means nothing
-    inside = b.op("lt", b.op("abs", w), b.imm(-exp_range(st.F64)[0], w))
-    rest = b.op("select", inside, rest, b.imm(0.0, w))
-    r, k = reduced(b, st.clamp(b, w, *exp_range(st.F64)), st.F64)
-    rest = b.op("fma", k, b.imm(-st.F64.ln2_rest, w), rest)
+    inside = b.op("lt", b.op("abs", w), -EXP[f64].range[0])
+    rest = b.op("select", inside, rest, 0.0)
+    r, k = reduced(b, st.clamp(b, w, *EXP[f64].range))
+    rest = b.op("fma", k, -st.F64.ln2_rest, rest)
     # e**(r + rest) = 1 + r + rest + r r g(r), and what r + rest and 1 + r lose in rounding. So only
     # the last sum counts, and where the result is a float64 it comes out exact: x**1, 3**5.
     exact = r
     r = b.op("add", exact, rest)
     rest = b.op("sub", rest, b.op("sub", r, exact))
-    one = b.imm(1.0, w)
-    linear = b.op("add", one, r)
-    small = b.op("fma", rest, linear, b.op("sub", r, b.op("sub", linear, one)))
-    small = b.op("fma", b.op("mul", r, r), exp_tail(b, r, st.F64), small)
+    linear = b.op("add", 1.0, r)
+    small = b.op("fma", rest, linear, b.op("sub", r, b.op("sub", linear, 1.0)))
+    small = b.op("fma", b.op("mul", r, r), st.horner(b, r, EXP[f64].exp), small)
     return b.op("scale", b.op("add", linear, small), k)
 
 
 def _at_ends(b: Builder, x: Operand, log: Operand) -> Value:
     """The logarithm of any x >= 0, if `log` is that of the finite positive ones."""
-    log = b.op("select", b.op("lt", x, b.imm(math.inf, x)), log, x)
-    return b.op("select", b.op("eq", x, b.imm(0.0, x)), b.imm(-math.inf, x), log)
+    log = b.op("select", b.op("lt", x, math.inf), log, x)
+    return b.op("select", b.op("eq", x, 0.0), -math.inf, log)
 
 
 def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
@@ -83,12 +82,11 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     log(m) = 2 s + s**3 (2/3 + z P(z)), s = f / (2 + f), z = s s. Each of s, z, s**3 and the bracket
     is a sum of two; the rest of a product is an fma, the rest of a sum the part that did not fit.
     """
-    f, k = st.split(b, x, st.F64, denormals=True)
-    two = b.imm(2.0, f)
+    f, k = st.split(b, x)
     # s + s_rest = f / (d + d_rest), d + d_rest = 2 + f
-    d = b.op("add", two, f)
-    d_rest = b.op("sub", f, b.op("sub", d, two))
-    inverse = b.op("div", b.imm(1.0, f), d)
+    d = b.op("add", 2.0, f)
+    d_rest = b.op("sub", f, b.op("sub", d, 2.0))
+    inverse = b.op("div", 1.0, d)
     s = b.op("mul", f, inverse)
     minus = b.op("neg", s)
     left = b.op("fma", minus, d_rest, b.op("fma", minus, d, f))
@@ -99,20 +97,20 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     cube, lost = st.product(b, s, z)
     cube_rest = b.op("fma", s, z_rest, b.op("fma", s_rest, z, lost))
 
-    third = b.imm(2 / 3, f)
+    third = 2 / 3
     tail = b.op("mul", z, st.horner(b, z, _ATANH))
     c = b.op("add", third, tail)
     c_rest = b.op("sub", tail, b.op("sub", c, third))
-    c_rest = b.op("add", c_rest, b.imm(float.fromhex("0x1.5555555555555p-55"), f))
-    c_rest = b.op("fma", z_rest, b.imm(_ATANH[0], f), c_rest)
+    c_rest = b.op("add", c_rest, float.fromhex("0x1.5555555555555p-55"))
+    c_rest = b.op("fma", z_rest, _ATANH[0], c_rest)
 
     term, lost = st.product(b, cube, c)
     term_rest = b.op("fma", cube_rest, c, b.op("fma", cube, c_rest, lost))
     # k ln2 + 2 s, with ln2 as rounded; k ln2 - total is exact: it is about -2 s
-    ln2, twice = b.imm(st.F64.ln2, f), b.op("add", s, s)
-    total = b.op("fma", k, ln2, twice)
-    rest = b.op("add", b.op("fma", k, ln2, b.op("neg", total)), twice)
-    rest = b.op("fma", k, b.imm(st.F64.ln2_rest, k), rest)
-    rest = b.op("add", b.op("fma", two, s_rest, rest), term_rest)
+    twice = b.op("add", s, s)
+    total = b.op("fma", k, st.F64.ln2, twice)
+    rest = b.op("add", b.op("fma", k, st.F64.ln2, b.op("neg", total)), twice)
+    rest = b.op("fma", k, st.F64.ln2_rest, rest)
+    rest = b.op("add", b.op("fma", 2.0, s_rest, rest), term_rest)
     result = b.op("add", total, term)
     return result, b.op("add", rest, b.op("sub", term, b.op("sub", result, total)))

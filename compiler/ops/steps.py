@@ -139,8 +139,8 @@ def odd(single: float | None, double: float | None) -> Callable[[Lower], Lower]:
                 result = lower(b, a)
             else:
                 result = lower(b, at_least(b, a, edge))
-                result = b.op("select", b.op("lt", a, b.imm(edge, x)), a, result)
-            return with_sign(b, result, sign_of(b, x, form_of(x)), form_of(x))
+                result = b.op("select", b.op("lt", a, edge), a, result)
+            return with_sign(b, result, sign_of(b, x))
 
         return run
 
@@ -153,8 +153,8 @@ def near_zero(edge: float, linear: bool) -> Callable[[Lower], Lower]:
 
     def decorate(lower: Lower) -> Lower:
         def run(b: Builder, x: Operand) -> Operand:
-            tiny = b.op("lt", b.op("abs", x), b.imm(edge, x))
-            result = lower(b, b.op("select", tiny, b.imm(0.0, x), x))
+            tiny = b.op("lt", b.op("abs", x), edge)
+            result = lower(b, b.op("select", tiny, 0.0, x))
             return b.op("select", tiny, x, result) if linear else result
 
         return run
@@ -162,23 +162,24 @@ def near_zero(edge: float, linear: bool) -> Callable[[Lower], Lower]:
     return decorate
 
 
-def has_square(b: Builder, x: Operand, form: Format) -> Value:
+def has_square(b: Builder, x: Operand) -> Value:
     """Whether the square of x is a normal number, and not close to the least: by the exponent, in one test.
     An operation whose result is chosen by it takes the mask on AVX-512; of its opposite LLVM makes two."""
-    bits = as_bits(b, x, form)
-    exponent = b.op("and", bits, b.imm(3 << (form.dtype.bits - 3), bits))
-    return b.op("ne", exponent, b.imm(0, bits))
+    bits = as_bits(b, x)
+    exponent = b.op("and", bits, 3 << (x.dtype.bits - 3))
+    return b.op("ne", exponent, 0)
 
 
-def settled(b: Builder, x: Operand, form: Format) -> Value:
+def settled(b: Builder, x: Operand) -> Value:
     """x, or 0 where its square would be no normal number."""
-    return b.op("select", has_square(b, x, form), x, b.imm(0.0, x))
+    return b.op("select", has_square(b, x), x, 0.0)
 
 
-def lifted_off_zero(b: Builder, x: Operand, form: Format) -> Value:
+def lifted_off_zero(b: Builder, x: Operand) -> Value:
     """x where it counts beside 1, else no denormal number: factors of products are slow, terms of sums are
     not."""
-    return b.op("add", x, b.imm(math.ldexp(1.0, -form.lift + 2 * form.fraction), x))
+    form = form_of(x)
+    return b.op("add", x, math.ldexp(1.0, -form.lift + 2 * form.fraction))
 
 
 def horner(b: Builder, x: Operand, coefficients: tuple[float, ...]) -> Operand:
@@ -186,19 +187,19 @@ def horner(b: Builder, x: Operand, coefficients: tuple[float, ...]) -> Operand:
     *rest, last = coefficients
     total: Operand = b.imm(last, x)
     for c in reversed(rest):
-        total = b.op("fma", total, x, b.imm(c, x))
+        total = b.op("fma", total, x, c)
     return total
 
 
 def at_most(b: Builder, x: Operand, limit: float) -> Value:
     """NaN stays. In this form it is one instruction of x86."""
-    high = b.imm(limit, x)
+    high = limit
     return b.op("select", b.op("gt", x, high), high, x)
 
 
 def at_least(b: Builder, x: Operand, limit: float) -> Value:
     """NaN stays."""
-    low = b.imm(limit, x)
+    low = limit
     return b.op("select", b.op("lt", x, low), low, x)
 
 
@@ -210,86 +211,81 @@ def clamp(b: Builder, x: Operand, lo: float, hi: float) -> Value:
 # --- bits ----------------------------------------------------------------------------------------
 
 
-def as_bits(b: Builder, x: Operand, form: Format) -> Value:
-    return b.op("bitcast", x, dtype=form.ints)
+def as_bits(b: Builder, x: Operand) -> Value:
+    return b.op("bitcast", x, dtype=form_of(x).ints)
 
 
-def as_float(b: Builder, bits: Operand, form: Format) -> Value:
-    return b.op("bitcast", bits, dtype=form.dtype)
+def as_float(b: Builder, bits: Operand) -> Value:
+    return b.op("bitcast", bits, dtype=form_of(bits).dtype)
 
 
-def sign_of(b: Builder, x: Operand, form: Format) -> Value:
+def sign_of(b: Builder, x: Operand) -> Value:
     """The sign bit, as bits."""
-    bits = as_bits(b, x, form)
-    return b.op("and", bits, b.imm(form.sign, bits))
+    return b.op("and", as_bits(b, x), form_of(x).sign)
 
 
-def with_sign(b: Builder, magnitude: Operand, sign: Operand, form: Format) -> Value:
+def with_sign(b: Builder, magnitude: Operand, sign: Operand) -> Value:
     """`magnitude`, which is not negative, with that sign bit."""
-    return as_float(b, b.op("or", as_bits(b, magnitude, form), sign), form)
+    return as_float(b, b.op("or", as_bits(b, magnitude), sign))
 
 
-def copied_sign(b: Builder, magnitude: Operand, x: Operand, form: Format) -> Value:
+def copied_sign(b: Builder, magnitude: Operand, x: Operand) -> Value:
     """|magnitude| with the sign of x."""
-    bits = as_bits(b, magnitude, form)
-    kept = b.op("and", bits, b.imm(form.sign - 1, bits))
-    return as_float(b, b.op("or", kept, sign_of(b, x, form)), form)
+    kept = b.op("and", as_bits(b, magnitude), form_of(x).sign - 1)
+    return as_float(b, b.op("or", kept, sign_of(b, x)))
 
 
-def split(b: Builder, x: Operand, form: Format, denormals: bool) -> tuple[Value, Value]:
+def split(b: Builder, x: Operand) -> tuple[Value, Value]:
     """(m - 1, k) of x = 2**k * m, sqrt(1/2) <= m < sqrt(2); if x is 0, negative, infinite or NaN, something
     finite."""
+    form = form_of(x)
     base = math.floor(math.ldexp(math.sqrt(0.5), form.fraction + 1)) - (1 << form.fraction)
     base += (form.bias - 1) << form.fraction  # the bits of the least m
     # The offset keeps the difference positive, so that a logical shift does and k is found without
     # a conversion: AVX2 has neither the other shift nor the conversion for 64 bits.
     offset = 1 << (form.dtype.bits - 1 - form.fraction)
     origin = base + form.sign
-    start: Operand = b.imm(origin, as_bits(b, x, form))
-    if denormals:
-        tiny = b.op("lt", x, b.imm(form.minimum, x))
-        x = b.op("select", tiny, lifted(b, x, form), x)
-        start = b.op("select", tiny, b.imm(origin + (form.lift << form.fraction), start), start)
-    distance = b.op("sub", as_bits(b, x, form), start)
-    high = b.op("shr", distance, b.imm(form.fraction, distance))
+    start: Operand = b.imm(origin, as_bits(b, x))
+    tiny = b.op("lt", x, form.minimum)
+    x = b.op("select", tiny, lifted(b, x), x)
+    start = b.op("select", tiny, origin + (form.lift << form.fraction), start)
+    distance = b.op("sub", as_bits(b, x), start)
+    high = b.op("shr", distance, form.fraction)
     whole = math.ldexp(1.0, form.fraction)
-    pattern = b.imm((form.bias + form.fraction) << form.fraction, high)  # the bits of `whole`
-    k = b.op("sub", as_float(b, b.op("or", high, pattern), form), b.imm(whole + offset, x))
-    low = b.op("and", distance, b.imm((1 << form.fraction) - 1, distance))
-    m = as_float(b, b.op("add", low, b.imm(base, low)), form)
-    return b.op("sub", m, b.imm(1.0, m)), k
+    pattern = (form.bias + form.fraction) << form.fraction  # the bits of `whole`
+    k = b.op("sub", as_float(b, b.op("or", high, pattern)), whole + offset)
+    low = b.op("and", distance, (1 << form.fraction) - 1)
+    m = as_float(b, b.op("add", low, base))
+    return b.op("sub", m, 1.0), k
 
 
-def significand(b: Builder, bits: Value, form: Format) -> tuple[Value, Value]:
+def significand(b: Builder, bits: Value) -> tuple[Value, Value]:
     """Of the bits of a positive normal number: its fraction's, and the number from 1 to 2 that has it."""
-    fraction = b.op("and", bits, b.imm((1 << form.fraction) - 1, bits))
-    return fraction, as_float(b, b.op("or", fraction, b.imm(form.bias << form.fraction, bits)), form)
+    form = form_of(bits)
+    fraction = b.op("and", bits, (1 << form.fraction) - 1)
+    return fraction, as_float(b, b.op("or", fraction, form.bias << form.fraction))
 
 
-def lifted(b: Builder, x: Operand, form: Format) -> Value:
+def lifted(b: Builder, x: Operand) -> Value:
     """2**lift x of a denormal number that is not negative, or of 0: its bits are the fraction of a number
     from 1 on. Products of denormal numbers take a hundred times as long."""
-    one = b.imm(1.0, x)
-    bits = as_bits(b, x, form)
-    return b.op("sub", as_float(b, b.op("or", bits, b.imm(form.bias << form.fraction, bits)), form), one)
+    bits, form = as_bits(b, x), form_of(x)
+    return b.op("sub", as_float(b, b.op("or", bits, form.bias << form.fraction)), 1.0)
 
 
-def at_ends(b: Builder, x: Operand, log: Operand, form: Format) -> Value:
+def at_ends(b: Builder, x: Operand, log: Operand) -> Value:
     """A logarithm: -inf at 0 and -0; inf and NaN stay, negative numbers become NaN: x inf + inf is that."""
-    bits = as_bits(b, x, form)
-    inf = b.imm(math.inf, x)
-    infinite = ((2 << (form.dtype.bits - 2 - form.fraction)) - 1) << form.fraction
-    odd = b.op("ge", bits, b.imm(infinite, bits))
-    result = b.op("select", odd, b.op("fma", b.op("select", odd, x, inf), inf, inf), log)
-    return b.op("select", b.op("eq", x, b.imm(0.0, x)), b.imm(-math.inf, x), result)
+    odd = b.op("ge", as_bits(b, x), form_of(x).inf)
+    result = b.op("select", odd, b.op("fma", b.op("select", odd, x, math.inf), math.inf, math.inf), log)
+    return b.op("select", b.op("eq", x, 0.0), -math.inf, result)
 
 
-def about_inverse(b: Builder, x: Operand, form: Format, less: float = 0.066) -> Value:
+def about_inverse(b: Builder, x: Operand, less: float = 0.066) -> Value:
     """1 / x to a twelfth of it, by one subtraction of bits: of x = 2**k m that is 2**-k (3 - less - m) / 2.
     Something finite at 0."""
-    bits = as_bits(b, x, form)
+    form = form_of(x)
     start = (2 * form.bias << form.fraction) - round(math.ldexp(less, form.fraction))
-    return as_float(b, b.op("sub", b.imm(start, bits), bits), form)
+    return as_float(b, b.op("sub", start, as_bits(b, x)))
 
 
 # --- twice the precision -------------------------------------------------------------------------
@@ -323,7 +319,7 @@ def sum_of_product(b: Builder, x: Operand, y: Operand, z: Operand) -> tuple[Valu
 def quotient(b: Builder, top: Pair, bottom: Pair) -> tuple[Value, Value]:
     """top / bottom, by one division; 1 / bottom must neither overflow nor be denormal."""
     (n, n_rest), (d, d_rest) = top, bottom
-    inverse = b.op("div", b.imm(1.0, d), d)
+    inverse = b.op("div", 1.0, d)
     q = b.op("mul", n, inverse)
     minus = b.op("neg", q)
     left = b.op("add", b.op("fma", minus, d, n), b.op("fma", minus, d_rest, n_rest))
@@ -336,9 +332,9 @@ def counted(b: Builder, count: Value, bias: int) -> Value:
     form = form_of(count)
     if form.dtype is f32:
         return b.op("cast", b.op("bitcast", count, dtype=i32), dtype=f32)
-    pattern = b.imm((form.bias + form.fraction) << form.fraction, count)
-    whole = as_float(b, b.op("or", count, pattern), form)
-    return b.op("sub", whole, b.imm(2.0**form.fraction + bias, whole))
+    pattern = (form.bias + form.fraction) << form.fraction
+    whole = as_float(b, b.op("or", count, pattern))
+    return b.op("sub", whole, 2.0**form.fraction + bias)
 
 
 def element(b: Builder, number: Operand, elements: tuple[float, ...]) -> Value:
@@ -362,8 +358,8 @@ def rows(text: str) -> list[tuple[float, ...]]:
 
 def quarter(b: Builder, x: Operand) -> Value:
     """The number of the quarter of an octave in which x > 0 is: its last four bits are those of a table."""
-    bits, form = as_bits(b, x, form_of(x)), form_of(x)
-    return b.op("shr", bits, b.imm(form.fraction - 2, bits))
+    bits, form = as_bits(b, x), form_of(x)
+    return b.op("shr", bits, form.fraction - 2)
 
 
 def by_elements(b: Builder, number: Operand, x: Operand, terms: Sequence[tuple[float, ...]]) -> Value:
@@ -379,14 +375,14 @@ def by_elements(b: Builder, number: Operand, x: Operand, terms: Sequence[tuple[f
     return total
 
 
-def times(b: Builder, a: Operand, change: float, form: Format) -> Value:
+def times(b: Builder, a: Operand, change: float) -> Value:
     """a (1 + change) of a number that is not negative, rounded once; the change is small. Without operations
     on denormal numbers, which are multiplied as the integers that their bits are."""
-    tiny, more = b.op("lt", a, b.imm(form.minimum, a)), b.imm(change, a)
-    y = b.op("select", tiny, lifted(b, a, form), a)
+    tiny, more = b.op("lt", a, form_of(a).minimum), change
+    y = b.op("select", tiny, lifted(b, a), a)
     shifter = b.imm(1.5, a)
-    steps = b.op("sub", as_bits(b, b.op("fma", y, more, shifter), form), as_bits(b, shifter, form))
-    whole = as_float(b, b.op("add", as_bits(b, a, form), steps), form)
+    steps = b.op("sub", as_bits(b, b.op("fma", y, more, shifter)), as_bits(b, shifter))
+    whole = as_float(b, b.op("add", as_bits(b, a), steps))
     return b.op("select", tiny, whole, b.op("fma", y, more, y))
 
 

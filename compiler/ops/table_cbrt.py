@@ -64,41 +64,40 @@ def _apart(dtype: DType, values: list[int]) -> tuple[Table, Table]:
 def _root(b: Builder, x: Operand) -> Value:
     """Of a positive normal number."""
     form, (roots, roots_rest), (parts, parts_rest) = st.form_of(x), _roots(x.dtype), _thirds(x.dtype)
-    bits = st.as_bits(b, x, form)
-    number = b.op("shr", bits, b.imm(form.fraction - 4, bits))
-    _, m = st.significand(b, bits, form)
-    shifter = b.imm(form.shifter, x)
-    exponent = b.op("shr", bits, b.imm(form.fraction, bits))
-    placed = b.imm((2 * (form.bias + form.fraction) + 1) << (form.fraction - 1), exponent)  # the shifter
-    k = st.as_float(b, b.op("or", exponent, placed), form)
-    shifted = b.op("fma", b.op("sub", k, shifter), b.imm(1 / 3, x), shifter)
-    thirds = st.as_bits(b, b.op("fma", b.op("sub", shifted, shifter), b.imm(-3.0, x), k), form)
-    r = b.op("fma", m, st.element(b, number, _D[x.dtype]), b.imm(-1.0, x))
+    bits = st.as_bits(b, x)
+    number = b.op("shr", bits, form.fraction - 4)
+    _, m = st.significand(b, bits)
+    exponent = b.op("shr", bits, form.fraction)
+    placed = (2 * (form.bias + form.fraction) + 1) << (form.fraction - 1)  # the shifter
+    k = st.as_float(b, b.op("or", exponent, placed))
+    shifted = b.op("fma", b.op("sub", k, form.shifter), 1 / 3, form.shifter)
+    thirds = st.as_bits(b, b.op("fma", b.op("sub", shifted, form.shifter), -3.0, k))
+    r = b.op("fma", m, st.element(b, number, _D[x.dtype]), -1.0)
     first, second = st.element(b, number, roots), st.element(b, thirds, parts)
     total, rest = st.product(b, first, second)
     rest = b.op("fma", first, st.element(b, thirds, parts_rest), rest)
     if x.dtype is f32:
         rest = b.op("fma", st.element(b, number, roots_rest), second, rest)
     root = b.op("add", total, b.op("fma", b.op("mul", total, r), st.horner(b, r, _ROOT[x.dtype]), rest))
-    places = st.as_bits(b, shifted, form)
-    up = b.op("shl", places, b.imm(form.fraction, places))
-    return st.as_float(b, b.op("add", st.as_bits(b, root, form), up), form)
+    places = st.as_bits(b, shifted)
+    up = b.op("shl", places, form.fraction)
+    return st.as_float(b, b.op("add", st.as_bits(b, root), up))
 
 
 def cbrt(b: Builder, x: Operand) -> Value:
     """Zeros, infinities and NaN stay."""
     form = st.form_of(x)
     a = b.op("abs", x)
-    bits = st.as_bits(b, a, form)
-    least, inf = b.imm(1 << form.fraction, bits), b.imm(form.inf, bits)
-    rare = b.op("ge", b.op("sub", bits, least), b.op("sub", inf, least))
+    bits = st.as_bits(b, a)
+    least = b.imm(1 << form.fraction, bits)
+    rare = b.op("ge", b.op("sub", bits, least), b.op("sub", form.inf, least))
 
     def slowly() -> tuple[Operand]:
         tiny, more = b.op("lt", bits, least), -form.lift % 3  # octaves to a multiple of three
-        lifted = b.op("mul", st.lifted(b, a, form), b.imm(2.0**more, x))
+        lifted = b.op("mul", st.lifted(b, a), 2.0**more)
         root = _root(b, b.op("select", tiny, lifted, a))
-        root = b.op("select", tiny, b.op("mul", root, b.imm(2.0 ** -((form.lift + more) // 3), x)), root)
-        usual = b.op("and", b.op("gt", a, b.imm(0.0, x)), b.op("lt", bits, inf))
+        root = b.op("select", tiny, b.op("mul", root, 2.0 ** -((form.lift + more) // 3)), root)
+        usual = b.op("and", b.op("gt", a, 0.0), b.op("lt", bits, form.inf))
         return (b.op("select", usual, root, a),)
 
-    return st.with_sign(b, st.where(b, rare, _root(b, a), slowly), st.sign_of(b, x, form), form)
+    return st.with_sign(b, st.where(b, rare, _root(b, a), slowly), st.sign_of(b, x))

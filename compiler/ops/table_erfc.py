@@ -127,7 +127,7 @@ def erfc(b: Builder, x: Operand) -> Operand:
     dtype, form = x.dtype, st.form_of(x)
     centres, factors, *terms = st.rows(_ERFC[dtype])
     a = st.clamp(b, b.op("abs", x), form.least, _RANGE[dtype])
-    number = st.quarter(b, b.op("add", a, b.imm(_START[dtype], x)))
+    number = st.quarter(b, b.op("add", a, _START[dtype]))
     h = b.op("sub", a, st.element(b, number, centres))
     slopes = terms.pop() if dtype is f64 else None
     w = st.by_elements(b, number, h, terms)
@@ -149,5 +149,5 @@ def erfc(b: Builder, x: Operand) -> Operand:
         scale, exponent, k = apart(b, power)
         return (scaled_once(b, *but_w(scale), w, exponent, k),)
 
-    result = st.where(b, b.op("gt", a, b.imm(_USUAL[dtype], x)), usual, slowly)
-    return b.op("select", b.op("lt", x, b.imm(0.0, x)), b.op("sub", b.imm(2.0, x), result), result)
+    result = st.where(b, b.op("gt", a, _USUAL[dtype]), usual, slowly)
+    return b.op("select", b.op("lt", x, 0.0), b.op("sub", 2.0, result), result)

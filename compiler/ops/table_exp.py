@@ -62,18 +62,18 @@ def reduced(b: Builder, x: Operand) -> tuple[Value, Value, Value]:
     """(shifted, k, r): x = k ln2 + r, but for what rounding ln2 lost; the low bits of `shifted` are k in
     sixteenths."""
     form = st.form_of(x)
-    shifter = b.imm(form.shifter / 16, x)
-    shifted = b.op("fma", x, b.imm(1.4426950408889634, x), shifter)
+    shifter = form.shifter / 16
+    shifted = b.op("fma", x, 1.4426950408889634, shifter)
     k = b.op("sub", shifted, shifter)
     # exact: a multiple of 2**-29 (2**-57), and below 2**-5
-    return shifted, k, b.op("fma", k, b.imm(-form.ln2, x), x)
+    return shifted, k, b.op("fma", k, -form.ln2, x)
 
 
 def e_to(b: Builder, x: Operand) -> Power:
     """Of |x| <= 104 (746)."""
     shifted, k, r = reduced(b, x)
     scale, rest, steps = looked_up(b, shifted)
-    r = b.op("fma", k, b.imm(-st.form_of(x).ln2_rest, x), r)
+    r = b.op("fma", k, -st.form_of(x).ln2_rest, r)
     return Power(scale, b.op("fma", r, st.horner(b, r, e_terms(x)), rest), steps)
 
 
@@ -82,7 +82,7 @@ def e_in_parts(b: Builder, x: Operand) -> tuple[Power, Value, Value]:
     what adds errors of its own."""
     shifted, k, r = reduced(b, x)
     scale, rest, steps = looked_up(b, shifted)
-    rest = b.op("fma", k, b.imm(-st.form_of(x).ln2_rest, x), rest)
+    rest = b.op("fma", k, -st.form_of(x).ln2_rest, rest)
     rest = b.op("fma", rest, r, rest)
     v = b.op("fma", b.op("mul", r, r), st.horner(b, r, e_terms(x)[1:]), rest)
     return Power(scale, b.op("add", r, v), steps), r, v
@@ -90,7 +90,7 @@ def e_in_parts(b: Builder, x: Operand) -> tuple[Power, Value, Value]:
 
 def two_to(b: Builder, x: Operand) -> Power:
     """Of |x| <= 152 (1077)."""
-    shifter = b.imm(st.form_of(x).shifter / 16, x)
+    shifter = st.form_of(x).shifter / 16
     shifted = b.op("add", x, shifter)
     r = b.op("sub", x, b.op("sub", shifted, shifter))
     scale, rest, steps = looked_up(b, shifted)
@@ -99,7 +99,7 @@ def two_to(b: Builder, x: Operand) -> Power:
 
 def looked_up(b: Builder, shifted: Value) -> tuple[Value, Value, Value]:
     """S, what it lacks in parts of it, and k in sixteenths."""
-    (powers, rests), steps = _powers(shifted.dtype), st.as_bits(b, shifted, st.form_of(shifted))
+    (powers, rests), steps = _powers(shifted.dtype), st.as_bits(b, shifted)
     return scaled(b, steps, powers), st.element(b, steps, rests), steps
 
 
@@ -112,8 +112,8 @@ def scaled(b: Builder, steps: Value, powers: tuple[float, ...], down: bool = Fal
     entries = tuple(
         form.bits(power) + (plus << form.fraction) - signs * (j << place) for j, power in enumerate(powers)
     )
-    places = b.op("shl", steps, b.imm(place, steps))
-    return st.as_float(b, b.op("sub" if down else "add", st.bits_of(b, steps, entries), places), form)
+    places = b.op("shl", steps, place)
+    return st.as_float(b, b.op("sub" if down else "add", st.bits_of(b, steps, entries), places))
 
 
 def sum_of(b: Builder, x: Power) -> Value:
@@ -124,19 +124,19 @@ def sum_of(b: Builder, x: Power) -> Value:
 def apart(b: Builder, x: Power) -> tuple[Value, Value, Value]:
     """(s, exponent, k): S = 2**k s, 1 <= s < 2, of a whole k; `exponent` is k in the place of an exponent."""
     form = st.form_of(x.scale)
-    whole = b.op("and", x.steps, b.imm((1 << form.dtype.bits) - 16, x.steps))
-    exponent = b.op("shl", whole, b.imm(form.fraction - 4, whole))
-    s = st.as_float(b, b.op("sub", st.as_bits(b, x.scale, form), exponent), form)
-    return s, exponent, b.op("sub", st.as_float(b, whole, form), b.imm(form.shifter / 16, s))
+    whole = b.op("and", x.steps, (1 << form.dtype.bits) - 16)
+    exponent = b.op("shl", whole, form.fraction - 4)
+    s = st.as_float(b, b.op("sub", st.as_bits(b, x.scale), exponent))
+    return s, exponent, b.op("sub", st.as_float(b, whole), form.shifter / 16)
 
 
 def scaled_once(b: Builder, s: Operand, rest: Operand, more: Operand, exponent: Operand, k: Operand) -> Value:
     """2**k (s (1 + more) + rest), rounded once where it is a denormal number, too: beside 2**(-126 - k), of
     float64 2**(-1022 - k), it has the last place of the result."""
     form = st.form_of(s)
-    place = st.as_float(b, b.op("sub", b.imm(1 << form.fraction, exponent), exponent), form)
+    place = st.as_float(b, b.op("sub", 1 << form.fraction, exponent))
     denormal = b.op("lt", b.op("fma", s, more, s), place)
-    base = b.op("select", denormal, place, b.imm(0.0, s))
+    base = b.op("select", denormal, place, 0.0)
     total = b.op("add", s, base)
     lost = b.op("add", b.op("sub", s, b.op("sub", total, base)), rest)
     total = b.op("add", total, b.op("fma", s, more, lost))

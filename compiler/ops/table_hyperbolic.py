@@ -99,25 +99,25 @@ def _form(x: Operand) -> tuple[_Hyperbolic, st.Format]:
 def expm1(b: Builder, x: Operand) -> Operand:
     """e**x - 1. -1 at -inf, inf at inf, -0 at -0."""
     p, form = _form(x)
-    counts = st.has_square(b, x, form)
-    shifted, k, r = reduced(b, b.op("select", counts, st.at_least(b, x, p.ends[0]), b.imm(0.0, x)))
-    steps = st.as_bits(b, shifted, form)
+    counts = st.has_square(b, x)
+    shifted, k, r = reduced(b, b.op("select", counts, st.at_least(b, x, p.ends[0]), 0.0))
+    steps = st.as_bits(b, shifted)
     short, rests = _short(x.dtype)
     s = scaled(b, steps, short)
-    rest = b.op("fma", k, b.imm(-form.ln2_rest, x), st.element(b, steps, rests))
+    rest = b.op("fma", k, -form.ln2_rest, st.element(b, steps, rests))
     whole = b.op("add", r, rest)
     v = b.op("fma", b.op("mul", whole, whole), st.horner(b, whole, e_terms(x)[1:]), rest)
-    start = b.op("add", s, b.imm(-1.0, x))
+    start = b.op("add", s, -1.0)
     total, lost = st.sum_of_product(b, s, r, start)
     usual = b.op("select", counts, b.op("add", total, b.op("fma", s, v, lost)), x)
 
     def slowly() -> tuple[Operand]:
         power = e_to(b, st.at_most(b, x, p.ends[1]))
-        beyond = b.op("fma", power.scale, power.q, b.imm(-1.0, x))
-        huge = b.op("gt", x, b.imm(p.usual, x))
+        beyond = b.op("fma", power.scale, power.q, -1.0)
+        huge = b.op("gt", x, p.usual)
         return (b.op("select", huge, rounded_once(b, power), b.op("add", power.scale, beyond)),)
 
-    return st.where(b, b.op("gt", x, b.imm(p.exact, x)), usual, slowly)
+    return st.where(b, b.op("gt", x, p.exact), usual, slowly)
 
 
 @data
@@ -134,9 +134,9 @@ def _powers(b: Builder, a: Operand) -> _Powers:
     """Of numbers from 0 to where they are usual."""
     (p, form), (up, down, rests) = _form(a), _both(a.dtype)
     shifted, k, r = reduced(b, a)
-    steps = st.as_bits(b, shifted, form)
+    steps = st.as_bits(b, shifted)
     s, t = scaled(b, steps, up, plus=-1), scaled(b, steps, down, down=True, plus=-1)
-    rest = b.op("fma", k, b.imm(-form.ln2_rest, a), st.element(b, steps, rests))
+    rest = b.op("fma", k, -form.ln2_rest, st.element(b, steps, rests))
     r = b.op("add", r, rest)
     z = b.op("mul", r, r)
     minus, even, odd = b.op("neg", r), st.horner(b, z, p.even), st.horner(b, z, p.odd)
@@ -147,7 +147,7 @@ def _half_power(b: Builder, a: Operand) -> Value:
     """e**a / 2, which e**-a does not count beside; inf from where it overflows."""
     power = e_to(b, st.at_most(b, a, _form(a)[0].ends[1]))
     s, _, k = apart(b, power)
-    return b.op("scale", b.op("fma", s, power.q, s), b.op("sub", k, b.imm(1.0, a)))
+    return b.op("scale", b.op("fma", s, power.q, s), b.op("sub", k, 1.0))
 
 
 def cosh(b: Builder, x: Operand) -> Operand:
@@ -157,7 +157,7 @@ def cosh(b: Builder, x: Operand) -> Operand:
     e = _powers(b, a)
     other = b.op("fma", e.t, e.down, e.t)
     usual = b.op("add", e.s, b.op("fma", e.s, e.up, other))
-    large = b.op("gt", a, b.imm(p.usual, a))
+    large = b.op("gt", a, p.usual)
     return st.where(b, large, usual, lambda: (_half_power(b, a),))
 
 
@@ -165,13 +165,13 @@ def sinh(b: Builder, x: Operand) -> Value:
     """The hyperbolic sine. -0 at -0, inf at inf."""
     p, form = _form(x)
     a = b.op("abs", x)
-    m = b.op("select", b.op("lt", a, b.imm(form.half, a)), b.imm(0.0, a), a)  # no cube is a denormal number
+    m = b.op("select", b.op("lt", a, form.half), 0.0, a)  # no cube is a denormal number
     e = _powers(b, m)
     other = b.op("fma", e.t, e.down, e.t)
     total = b.op("add", e.s, b.op("fma", e.s, e.up, b.op("neg", other)))
     z = b.op("mul", m, m)
     near = b.op("fma", b.op("mul", a, z), st.horner(b, z, p.sinh), a)
-    usual = b.op("select", b.op("lt", a, b.imm(0.7, a)), near, total)
-    large = b.op("gt", a, b.imm(p.usual, a))
+    usual = b.op("select", b.op("lt", a, 0.7), near, total)
+    large = b.op("gt", a, p.usual)
     result = st.where(b, large, usual, lambda: (_half_power(b, a),))
-    return st.with_sign(b, result, st.sign_of(b, x, form), form)
+    return st.with_sign(b, result, st.sign_of(b, x))

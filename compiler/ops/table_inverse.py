@@ -21,12 +21,12 @@ _LARGE = {f32: 2.0**60, f64: 2.0**500}  # from here on, it is log(2 x), and squa
 
 def _inverse(b: Builder, x: Operand, beside: Operand) -> Value:
     """About 1 / x of x >= 1, by 2 - x; that is the larger one near 1 alone."""
-    other = st.about_inverse(b, x, st.form_of(x), _LESS)
+    other = st.about_inverse(b, x, _LESS)
     return b.op("select", b.op("gt", beside, other), beside, other)
 
 
 def _from_one(b: Builder, x: Operand) -> Value:
-    return _inverse(b, x, b.op("sub", b.imm(2.0, x), x))
+    return _inverse(b, x, b.op("sub", 2.0, x))
 
 
 def _twice(b: Builder, x: Operand) -> Operand:
@@ -37,32 +37,30 @@ def _twice(b: Builder, x: Operand) -> Operand:
 @st.odd(*st.HALF)
 def arcsinh(b: Builder, a: Operand) -> Operand:
     """The inverse of sinh. -0 at -0, inf at inf."""
-    one = b.imm(1.0, a)
-    root = b.op("sqrt", b.op("fma", a, a, one))
+    root = b.op("sqrt", b.op("fma", a, a, 1.0))
     minus = b.op("neg", root)
-    left = b.op("fma", a, a, b.op("fma", minus, root, one))
+    left = b.op("fma", a, a, b.op("fma", minus, root, 1.0))
     y, rest = st.fast_sum(b, root, a)
-    half = b.op("mul", _from_one(b, root), b.imm(0.5, a))
+    half = b.op("mul", _from_one(b, root), 0.5)
     rest = b.op("fma", left, half, rest)
     usual = table_log.log_of(b, y, b.op("mul", rest, _from_one(b, y)))
-    rare = b.op("not", b.op("le", a, b.imm(_LARGE[a.dtype], a)))
+    rare = b.op("not", b.op("le", a, _LARGE[a.dtype]))
     return st.where(b, rare, usual, lambda: (_twice(b, a),))
 
 
 def arccosh(b: Builder, a: Operand) -> Operand:
     """The inverse of cosh. 0 at 1, NaN below, inf at inf."""
-    one = b.imm(1.0, a)
-    beyond = b.op("sub", a, one)  # a**2 - 1 = beyond**2 + 2 beyond
+    beyond = b.op("sub", a, 1.0)  # a**2 - 1 = beyond**2 + 2 beyond
     twice = b.op("add", beyond, beyond)
     root = b.op("sqrt", b.op("fma", beyond, beyond, twice))
     left = b.op("fma", beyond, beyond, b.op("fma", b.op("neg", root), root, twice))
     y, rest = st.fast_sum(b, a, root)
-    rest = b.op("fma", left, st.about_inverse(b, b.op("add", root, root), st.form_of(a)), rest)
+    rest = b.op("fma", left, st.about_inverse(b, b.op("add", root, root)), rest)
     usual = table_log.log_of(b, y, b.op("mul", rest, _from_one(b, y)))
-    inside = b.op("and", b.op("ge", a, one), b.op("le", a, b.imm(_LARGE[a.dtype], a)))
+    inside = b.op("and", b.op("ge", a, 1.0), b.op("le", a, _LARGE[a.dtype]))
 
     def slowly() -> tuple[Operand]:
-        return (_twice(b, b.op("select", b.op("lt", a, one), b.imm(-1.0, a), a)),)
+        return (_twice(b, b.op("select", b.op("lt", a, 1.0), -1.0, a)),)
 
     return st.where(b, b.op("not", inside), usual, slowly)
 
@@ -76,7 +74,7 @@ def arctanh(b: Builder, a: Operand) -> Operand:
     minus = b.op("neg", y)
     left = b.op("fma", minus, d_rest, b.op("add", b.op("fma", minus, d, n), n_rest))
     log = table_log.log_of(b, y, b.op("mul", left, _inverse(b, n, d)))  # as d y = n
-    usual = b.op("mul", log, b.imm(0.5, a))
+    usual = b.op("mul", log, 0.5)
 
     def slowly() -> tuple[Operand]:
         return (b.op("select", b.op("eq", a, one), b.imm(math.inf, a), b.imm(math.nan, a)),)

@@ -137,23 +137,23 @@ LOG10 = {
 def rare(b: Builder, x: Operand) -> Value:
     """Whether x is no positive normal number."""
     form = st.form_of(x)
-    bits = st.as_bits(b, x, form)
-    least = b.imm(1 << form.fraction, bits)
-    return b.op("ge", b.op("sub", bits, least), b.imm(form.inf - (1 << form.fraction), bits))
+    bits = st.as_bits(b, x)
+    least = 1 << form.fraction
+    return b.op("ge", b.op("sub", bits, least), form.inf - (1 << form.fraction))
 
 
 def lifted(b: Builder, x: Operand) -> st.Pair:
     """(y, octaves): |x| = 2**octaves y where x is a denormal number, which y is not; else x."""
     a, form = b.op("abs", x), st.form_of(x)
-    tiny = b.op("lt", a, b.imm(form.minimum, x))
-    y = b.op("select", tiny, st.lifted(b, a, form), x)
-    return y, b.op("select", tiny, b.imm(-form.lift, x), b.imm(0.0, x))
+    tiny = b.op("lt", a, form.minimum)
+    y = b.op("select", tiny, st.lifted(b, a), x)
+    return y, b.op("select", tiny, b.imm(-form.lift, x), 0.0)
 
 
 def log_of_sum(b: Builder, y: st.Pair, octaves: Operand | None = None) -> Value:
     """ln(2**octaves (y + rest)); y is no denormal number, but may be at an end."""
     usual = _near(b, _terms(b, y[0], LN, octaves), y[1])
-    return st.where(b, rare(b, y[0]), usual, lambda: (st.at_ends(b, y[0], usual, st.form_of(y[0])),))
+    return st.where(b, rare(b, y[0]), usual, lambda: (st.at_ends(b, y[0], usual),))
 
 
 def log_of(b: Builder, x: Operand, more: Operand) -> Value:
@@ -198,24 +198,24 @@ class _Terms:
 def _terms(b: Builder, x: Operand, by_type: Base, octaves: Operand | None = None) -> _Terms:
     """Of 2**octaves x, if x is positive and normal."""
     base, form = by_type[x.dtype], st.form_of(x)
-    bits = st.as_bits(b, x, form)
-    number = b.op("shr", bits, b.imm(form.fraction - 4, bits))
-    count = number if base.sixteenths else b.op("shr", bits, b.imm(form.fraction, bits))
+    bits = st.as_bits(b, x)
+    number = b.op("shr", bits, form.fraction - 4)
+    count = number if base.sixteenths else b.op("shr", bits, form.fraction)
     k: Operand = st.counted(b, count, form.bias * (16 if base.sixteenths else 1))
     if octaves is not None:
-        k = b.op("fma", octaves, b.imm(16.0, k), k) if base.sixteenths else b.op("add", k, octaves)
-    fraction, m = st.significand(b, bits, form)
+        k = b.op("fma", octaves, 16.0, k) if base.sixteenths else b.op("add", k, octaves)
+    fraction, m = st.significand(b, bits)
     d = st.element(b, number, base.d)
-    r = b.op("fma", m, d, b.imm(-base.c, x))
+    r = b.op("fma", m, d, -base.c)
     first, rests = _tables(base, form.left)
-    high = b.op("fma", k, b.imm(base.step[0], x), st.element(b, number, first))
+    high = b.op("fma", k, base.step[0], st.element(b, number, first))
     low: Operand = st.element(b, number, rests)
     if base.step[1]:
-        low = b.op("fma", k, b.imm(base.step[1], x), low)
+        low = b.op("fma", k, base.step[1], low)
 
     def power() -> Value:
         exponent = b.op("sub", bits, fraction)
-        return st.as_float(b, b.op("sub", b.imm(2 * form.bias << form.fraction, bits), exponent), form)
+        return st.as_float(b, b.op("sub", 2 * form.bias << form.fraction, exponent))
 
     return _Terms(r, high, low, d, power, base)
 
@@ -241,7 +241,7 @@ def log_twice(b: Builder, y: st.Pair) -> st.Pair:
 
     def slowly() -> st.Pair:
         log, less = ln_twice(b, *lifted(b, x), rest)
-        return st.at_ends(b, x, log, st.F64), less
+        return st.at_ends(b, x, log), less
 
     log, less = st.where_any(b, rare(b, x), usual, slowly)
     return log, less
@@ -255,7 +255,7 @@ def _log(b: Builder, x: Operand, base: Base) -> Value:
 
     def slowly() -> tuple[Operand]:
         y, octaves = lifted(b, x)
-        return (st.at_ends(b, x, _near(b, _terms(b, y, base, octaves)), st.form_of(x)),)
+        return (st.at_ends(b, x, _near(b, _terms(b, y, base, octaves))),)
 
     return st.where(b, rare(b, x), _near(b, _terms(b, x, base)), slowly)
 
@@ -280,5 +280,5 @@ def log1p(b: Builder, x: Operand) -> Operand:
     one = b.imm(1.0, x)
     y, rest = st.whole_sum(b, x, one)
     counts = b.op("ne", y, one)  # else x, so that no factor is a denormal number
-    sum_ = y, b.op("select", counts, rest, b.imm(0.0, x))
+    sum_ = y, b.op("select", counts, rest, 0.0)
     return b.op("select", counts, log_of_sum(b, sum_), x)

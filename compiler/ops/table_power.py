@@ -24,24 +24,23 @@ def _times(b: Builder, y: Operand, x: Pair) -> tuple[Value, Value]:
 def _e_to(b: Builder, w: Operand, rest: Operand) -> Power:
     shifted, k, r = reduced(b, w)
     scale, lack, steps = looked_up(b, shifted)
-    r = b.op("add", r, b.op("fma", k, b.imm(-F32.ln2_rest, w), rest))
+    r = b.op("add", r, b.op("fma", k, -F32.ln2_rest, rest))
     return Power(scale, b.op("fma", r, horner(b, r, e_terms(r)), lack), steps)
 
 
 def usual(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     """(x**y, whether that is not the usual case)."""
-    w, rest = _times(b, settled(b, y, F32), ln_twice(b, x))
-    inside = b.op("le", b.op("abs", w), b.imm(_USUAL, x))  # NaN is not
+    w, rest = _times(b, settled(b, y), ln_twice(b, x))
+    inside = b.op("le", b.op("abs", w), _USUAL)  # NaN is not
     return sum_of(b, _e_to(b, w, rest)), b.op("or", rare(b, x), b.op("not", inside))
 
 
 def magnitude(b: Builder, x: Operand, y: Operand) -> Value:
     """x**y for x >= 0 and finite y."""
     log, log_rest = ln_twice(b, *lifted(b, x))
-    zero = b.imm(0.0, x)
     w, rest = _times(b, y, (log, log_rest))
-    inside = b.op("lt", b.op("abs", w), b.imm(-2 * _ENDS[0], x))  # beyond, `rest` means nothing
-    rest = b.op("select", inside, rest, zero)
-    log = b.op("select", b.op("lt", x, b.imm(math.inf, x)), log, x)
-    log = b.op("select", b.op("eq", x, zero), b.imm(-math.inf, x), log)
+    inside = b.op("lt", b.op("abs", w), -2 * _ENDS[0])  # beyond, `rest` means nothing
+    rest = b.op("select", inside, rest, 0.0)
+    log = b.op("select", b.op("lt", x, math.inf), log, x)
+    log = b.op("select", b.op("eq", x, 0.0), -math.inf, log)
     return rounded_once(b, _e_to(b, clamp(b, b.op("mul", y, log), *_ENDS), rest))

@@ -124,12 +124,12 @@ def tanh(b: Builder, x: Operand) -> Value:
     """The hyperbolic tangent. -0 at -0, 1 at inf, -1 at -inf."""
     (centres, factors, start, *terms), form = st.rows(_TANH[x.dtype]), st.form_of(x)
     a = st.at_most(b, x, _LAST[x.dtype])
-    number = st.quarter(b, b.op("add", a, b.imm(_START[a.dtype], a)))
+    number = st.quarter(b, b.op("add", a, _START[a.dtype]))
     r = b.op("sub", a, st.element(b, number, centres))
     # Where powers of r would be denormal, P does not count: r and A are 0 there, and what is added is a, as a
     # product with a denormal number takes a hundred times as long.
-    usual, zero = b.op("ge", a, b.imm(form.half, a)), b.imm(0.0, a)
-    r = b.op("select", usual, r, zero)
+    usual = b.op("ge", a, form.half)
+    r = b.op("select", usual, r, 0.0)
     beyond = st.by_elements(b, number, r, terms)
     beyond = b.op("fma", beyond, r, b.op("select", usual, st.element(b, number, start), a))
-    return b.op("fma", b.op("select", usual, st.element(b, number, factors), zero), a, beyond)
+    return b.op("fma", b.op("select", usual, st.element(b, number, factors), 0.0), a, beyond)

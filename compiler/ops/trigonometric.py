@@ -11,11 +11,13 @@ tan of float32 up to 2**13 is computed in float32: most of it is one division, o
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from itertools import pairwise
 
-from ..ir.loop import Builder, Imm, Operand, Value
-from ..ir.types import f32, f64, u64
+from ..ir.loop import Builder, Operand, Value
+from ..ir.types import f32, f64
+from . import formulas as fo
 from . import steps as st
 
 # pi/2 in two parts of 53 bits
@@ -23,29 +25,6 @@ _HALF_PI = st.hexes("0x1.921fb54442d18p+0 0x1.1a62633145c07p-54")
 # in parts of 53, 33 and 53: what is less than 2**-33 is exact in sums with 2**20 times the second
 _HALF_PI64 = st.hexes("0x1.921fb54442d18p+0 0x1.1a626331p-54 0x1.1701b839a252p-88")
 _LARGE64 = 2.0**20  # beyond, integers reduce float64
-# 2/pi from 2**41 on: 64 bits a word
-_TWO_OVER_PI = (
-    0x000000000028BE60,
-    0xDB9391054A7F09D5,
-    0xF47D4D377036D8A5,
-    0x664F10E4107F9458,
-    0xEAF7AEF1586DC91B,
-    0x8E909374B801924B,
-    0xBA827464873F877A,
-    0xC72C4A69CFBA208D,
-    0x7D4BAED1213A671C,
-    0x09AD17DF904E6475,
-    0x8E60D4CE7D272117,
-    0xE2EF7E4A0EC7FE25,
-    0xFFF7816603FBCBC4,
-    0x62D6829B47DB4D9F,
-    0xB3C9F2C26DD3D18F,
-    0xD9A797FA8B5D49EE,
-    0xB1FAF97C5ECF41CE,
-    0x7DE294A4BA9AFED7,
-    0xEC47E357421580CC,
-    0x11BF1EDAEAFC33EF,
-)
 # sin(r) / r in powers of z = r**2, |r| <= pi/2: 2**-27.3
 _SIN32 = st.hexes("1 -0x1.55554bc83d6d5p-3 0x1.110ed3813e3aep-7 -0x1.9f6fff0f0b07ap-13 0x1.5dbdf2a01fde3p-19")
 # tan(r) / r alike, |r| <= pi/4: 2**-29.6
@@ -76,42 +55,38 @@ _COS64 = st.hexes(
 # --- reduction -----------------------------------------------------------------------------------
 
 
-def _word(b: Builder, x: Operand, value: int) -> Imm:
-    return Imm(value, u64, x.lanes)
+@functools.cache
+def _two_over_pi() -> list[int]:
+    """Its bits from 2**41 on, 64 a word."""
+    one = 1 << 1400
+    bits = 2 * one * one // fo.pi(one)
+    return [(bits >> 1400 - 22 - 64 * k) % (1 << 64) for k in range(20)]
 
 
 def _window(b: Builder, at: Value, most: int) -> list[Value]:
     """192 bits of 2/pi, from bit `at` (at most `most`) of its words on, as six words of 32 bits, lowest
     first."""
-
-    def imm(value: int) -> Imm:
-        return _word(b, at, value)
-
-    number = b.op("shr", at, imm(6))
-    words: list[Operand] = [imm(w) for w in _TWO_OVER_PI[: (most >> 6) + 4]]
+    number = b.op("shr", at, 6)
+    words: list[Operand] = [b.imm(w, at) for w in _two_over_pi()[: (most >> 6) + 4]]
     step = 1 << max(0, (most >> 6).bit_length() - 1)
     while step:  # the words from `number` on, by the bits of the number
-        on = b.op("ne", b.op("and", number, imm(step)), imm(0))
+        on = b.op("ne", b.op("and", number, step), 0)
         left = min(len(words), 4 + step - 1)
         words = [b.op("select", on, words[min(n + step, len(words) - 1)], words[n]) for n in range(left)]
         step //= 2
-    up = b.op("and", at, imm(63))
-    down = b.op("sub", imm(63), up)
+    up = b.op("and", at, 63)
+    down = b.op("sub", 63, up)
     found: list[Value] = []
     for high, low in pairwise(words):
-        rest = b.op("shr", b.op("shr", low, imm(1)), down)
+        rest = b.op("shr", b.op("shr", low, 1), down)
         word = b.op("or", b.op("shl", high, up), rest)
-        found = [b.op("and", word, imm(0xFFFFFFFF)), b.op("shr", word, imm(32)), *found]
+        found = [b.op("and", word, 0xFFFFFFFF), b.op("shr", word, 32), *found]
     return found
 
 
 def _whole(b: Builder, bits: Value) -> Value:
     """The float64 of an integer below 2**52."""
-    return b.op(
-        "sub",
-        st.as_float(b, b.op("or", bits, _word(b, bits, 0x433 << 52)), st.F64),
-        Imm(2.0**52, f64, bits.lanes),
-    )
+    return b.op("sub", st.as_float(b, b.op("or", bits, 0x433 << 52)), 2.0**52)
 
 
 def _by_integers(b: Builder, x: Operand, top: int, turn: int, offset: int) -> tuple[Value, Value, Value]:
@@ -119,92 +94,85 @@ def _by_integers(b: Builder, x: Operand, top: int, turn: int, offset: int) -> tu
     turn is 2, pi if turn is 1; all three negated (the offset counted into k) where x is negative. inf gives
     NaN."""
 
-    def imm(value: int) -> Imm:
-        return _word(b, x, value)
-
     def join(high: Value, low: Value) -> Value:
-        return b.op("or", b.op("shl", high, imm(32)), low)
+        return b.op("or", b.op("shl", high, 32), low)
 
-    bits = st.as_bits(b, b.op("abs", x), st.F64)
-    exponent = b.op("shr", bits, imm(52))  # x = m * 2**(exponent - 1075); bit 0 of the words is 2**41
-    window = _window(b, b.op("sub", exponent, imm(1075 - 40)), top - 1 - 52 + 40)
-    m = b.op("or", b.op("and", bits, imm((1 << 52) - 1)), imm(1 << 52))
-    m_low, m_high = b.op("and", m, imm(0xFFFFFFFF)), b.op("shr", m, imm(32))
+    bits = st.as_bits(b, b.op("abs", x))
+    exponent = b.op("shr", bits, 52)  # x = m * 2**(exponent - 1075); bit 0 of the words is 2**41
+    window = _window(b, b.op("sub", exponent, 1075 - 40), top - 1 - 52 + 40)
+    m = b.op("or", b.op("and", bits, (1 << 52) - 1), 1 << 52)
+    m_low, m_high = b.op("and", m, 0xFFFFFFFF), b.op("shr", m, 32)
     columns: list[list[Value]] = [[] for _ in range(8)]
     for n, word in enumerate(window):
         for place, part in ((n, m_low), (n + 1, m_high)):
             if place < 6:
                 both = b.op("mul", part, word)
-                columns[place].append(b.op("and", both, imm(0xFFFFFFFF)))
-                columns[place + 1].append(b.op("shr", both, imm(32)))
+                columns[place].append(b.op("and", both, 0xFFFFFFFF))
+                columns[place + 1].append(b.op("shr", both, 32))
     digits: list[Value] = []
-    carry: Value | None = None
-    for column in columns[:6]:
-        total = column[0]
-        for term in column[1:] if carry is None else [*column[1:], carry]:
-            total = b.op("add", total, term)
-        digits.append(b.op("and", total, imm(0xFFFFFFFF)))
-        carry = b.op("shr", total, imm(32))
+    for n, column in enumerate(columns[:6]):
+        total = functools.reduce(lambda x, y: b.op("add", x, y), column)
+        digits.append(b.op("and", total, 0xFFFFFFFF))
+        columns[n + 1].append(b.op("shr", total, 32))
     # |x| 2/pi, modulo 4, times 2**126
     high, low = join(digits[5], digits[4]), join(digits[3], digits[2])
     if offset:
-        high = b.op("sub", high, imm(1 << (63 - turn)))
-    signed = b.op("or", b.op("shl", high, imm(turn)), b.op("shr", low, imm(64 - turn)))
-    low = b.op("shl", low, imm(turn))
-    k = b.op("add", b.op("shr", high, imm(64 - turn)), b.op("shr", signed, imm(63)))
-    biased = _whole(b, b.op("xor", b.op("shr", signed, imm(32)), imm(1 << 31)))
-    first = b.op("mul", b.op("sub", biased, b.imm(2.0**31, x)), b.imm(2.0**-32, x))
-    second = b.op("mul", _whole(b, b.op("and", signed, imm(0xFFFFFFFF))), b.imm(2.0**-64, x))
-    third = b.op("mul", _whole(b, b.op("shr", low, imm(32))), b.imm(2.0**-96, x))
-    fourth = b.op("mul", _whole(b, b.op("and", low, imm(0xFFFFFFFF))), b.imm(2.0**-128, x))
+        high = b.op("sub", high, 1 << (63 - turn))
+    signed = b.op("or", b.op("shl", high, turn), b.op("shr", low, 64 - turn))
+    low = b.op("shl", low, turn)
+    k = b.op("add", b.op("shr", high, 64 - turn), b.op("shr", signed, 63))
+    biased = _whole(b, b.op("xor", b.op("shr", signed, 32), 1 << 31))
+    first = b.op("mul", b.op("sub", biased, 2.0**31), 2.0**-32)
+    second = b.op("mul", _whole(b, b.op("and", signed, 0xFFFFFFFF)), 2.0**-64)
+    third = b.op("mul", _whole(b, b.op("shr", low, 32)), 2.0**-96)
+    fourth = b.op("mul", _whole(b, b.op("and", low, 0xFFFFFFFF)), 2.0**-128)
     part, lost = st.fast_sum(b, first, second)
     part, lost = st.fast_sum(b, part, b.op("add", lost, b.op("add", third, fourth)))
     unit = 2.0 ** (2 - turn)
     r, rest = st.product(b, part, b.imm(unit * _HALF_PI[0], x))
-    rest = b.op("fma", part, b.imm(unit * _HALF_PI[1], x), rest)
-    rest = b.op("fma", lost, b.imm(unit * _HALF_PI[0], x), rest)
-    negative = b.op("lt", x, b.imm(0.0, x))
-    k = b.op("select", negative, b.op("sub", imm(0), b.op("add", k, imm(offset))), k)
+    rest = b.op("fma", part, unit * _HALF_PI[1], rest)
+    rest = b.op("fma", lost, unit * _HALF_PI[0], rest)
+    negative = b.op("lt", x, 0.0)
+    k = b.op("select", negative, b.op("sub", 0, b.op("add", k, offset)), k)
     r = b.op("add", b.op("select", negative, b.op("neg", r), r), b.op("sub", x, x))
     return r, b.op("select", negative, b.op("neg", rest), rest), k
 
 
 def _reduced32(b: Builder, x: Operand, turn: int, offset: int) -> tuple[Operand, Operand]:
     """(r, k): x = (k + offset/2) u + r as above, of a float32 in float64. k is an integer in its low bits."""
-    large = b.op("gt", b.op("abs", x), b.imm(2.0**40, x))
+    large = b.op("gt", b.op("abs", x), 2.0**40)
     x = b.op("cast", x, dtype=f64)
     unit = 2.0 ** (2 - turn)
-    turns, shifter = b.imm(1 / (unit * _HALF_PI[0]), x), b.imm(st.F64.shifter, x)
+    turns = 1 / (unit * _HALF_PI[0])
     if offset:
-        shifted = b.op("add", b.op("fma", x, turns, b.imm(-offset / 2, x)), shifter)
-        k = b.op("add", b.op("sub", shifted, shifter), b.imm(offset / 2, x))
+        shifted = b.op("add", b.op("fma", x, turns, -offset / 2), st.F64.shifter)
+        k = b.op("add", b.op("sub", shifted, st.F64.shifter), offset / 2)
     else:
-        shifted = b.op("fma", x, turns, shifter)
-        k = b.op("sub", shifted, shifter)
-    r = b.op("fma", k, b.imm(-unit * _HALF_PI[0], x), x)
-    r = b.op("fma", k, b.imm(-unit * _HALF_PI[1], x), r)
+        shifted = b.op("fma", x, turns, st.F64.shifter)
+        k = b.op("sub", shifted, st.F64.shifter)
+    r = b.op("fma", k, -unit * _HALF_PI[0], x)
+    r = b.op("fma", k, -unit * _HALF_PI[1], r)
 
-    def compute() -> tuple[Value, ...]:
-        r, _, k = _by_integers(b, x, 128, turn, offset)
-        return r, k
+    def compute() -> st.Pair:
+        far, _, bits = _by_integers(b, x, 128, turn, offset)
+        return far, bits
 
-    r, bits = st.where_any(b, large, (r, st.as_bits(b, shifted, st.F64)), compute)  # type: ignore[assignment]
-    return r, bits
+    result, bits = st.where_any(b, large, (r, st.as_bits(b, shifted)), compute)
+    return result, bits
 
 
 def _reduced64(b: Builder, x: Operand) -> tuple[Operand, Operand, Operand]:
     """(r, rest, k): x = k pi/2 + r + rest. k is an integer in its low bits."""
-    first, second, third = (b.imm(part, x) for part in _HALF_PI64)
-    shifter = b.imm(st.F64.shifter, x)
-    shifted = b.op("fma", x, b.imm(1 / _HALF_PI[0], x), shifter)
-    minus = b.op("neg", b.op("sub", shifted, shifter))
+    first, second, third = _HALF_PI64
+    shifted = b.op("fma", x, 1 / _HALF_PI[0], st.F64.shifter)
+    minus = b.op("neg", b.op("sub", shifted, st.F64.shifter))
     start = b.op("fma", minus, first, x)  # exact
     r = b.op("fma", minus, second, start)
     # exact: the second product is the smaller one, or both have few bits
     rest = b.op("fma", minus, second, b.op("sub", start, r))
     rest = b.op("fma", minus, third, rest)
-    large = b.op("gt", b.op("abs", x), b.imm(_LARGE64, x))
-    values = (r, rest, st.as_bits(b, shifted, st.F64))
+    large = b.op("gt", b.op("abs", x), _LARGE64)
+    values = (r, rest, st.as_bits(b, shifted))
     r_, rest_, bits = st.where_any(b, large, values, lambda: _by_integers(b, x, 1024, 2, 0))
     return r_, rest_, bits
 
@@ -214,8 +182,8 @@ def _reduced64(b: Builder, x: Operand) -> tuple[Operand, Operand, Operand]:
 
 def _negated(b: Builder, x: Operand, k: Operand, bit: int) -> Value:
     """-x if that bit of k is set."""
-    sign = b.op("and", b.op("shl", k, _word(b, k, 63 - bit)), _word(b, k, st.F64.sign))
-    return st.as_float(b, b.op("xor", st.as_bits(b, x, st.F64), sign), st.F64)
+    sign = b.op("and", b.op("shl", k, 63 - bit), st.F64.sign)
+    return st.as_float(b, b.op("xor", st.as_bits(b, x), sign))
 
 
 def _polynomial(b: Builder, r: Operand, coefficients: tuple[float, ...]) -> Value:
@@ -236,18 +204,17 @@ def _sine32(offset: int) -> Callable[[Builder, Operand], Operand]:
 def _both64(b: Builder, r: Operand, rest: Operand) -> tuple[tuple[Operand, Operand], tuple[Operand, Operand]]:
     """Sine and cosine of r + rest."""
     z, z_rest = st.product(b, r, r)
-    half = b.op("mul", z, b.imm(0.5, r))
-    one = b.imm(1.0, r)
-    w = b.op("sub", one, half)
+    half = b.op("mul", z, 0.5)
+    w = b.op("sub", 1.0, half)
     sine = b.op("fma", b.op("mul", r, z), st.horner(b, z, _SIN64), b.op("mul", rest, w))
-    lost = b.op("sub", b.op("sub", one, w), half)
-    lost = b.op("fma", z_rest, b.imm(-0.5, r), lost)
+    lost = b.op("sub", b.op("sub", 1.0, w), half)
+    lost = b.op("fma", z_rest, -0.5, lost)
     lost = b.op("fma", b.op("neg", r), rest, lost)
     return (r, sine), (w, b.op("fma", b.op("mul", z, z), st.horner(b, z, _COS64), lost))
 
 
 def _odd(b: Builder, k: Operand) -> Value:
-    return b.op("ne", b.op("and", k, _word(b, k, 1)), _word(b, k, 0))
+    return b.op("ne", b.op("and", k, 1), 0)
 
 
 def _sine64(offset: int) -> st.Lower:
@@ -255,7 +222,7 @@ def _sine64(offset: int) -> st.Lower:
         r, rest, k = _reduced64(b, x)
         (s, s_rest), (c, c_rest) = _both64(b, r, rest)
         if offset:
-            k = b.op("add", k, _word(b, k, offset))
+            k = b.op("add", k, offset)
         odd = _odd(b, k)
         total = b.op("add", b.op("select", odd, c, s), b.op("select", odd, c_rest, s_rest))
         return _negated(b, total, k, 1)
@@ -265,34 +232,32 @@ def _sine64(offset: int) -> st.Lower:
 
 def _tan32(b: Builder, x: Operand) -> Operand:
     """tan(r - less) as a sum of two; -1 over it where k is odd. Of zeros all sums have the sign of x."""
-    first, second, third = (b.imm(part, x) for part in _HALF_PI32)
-    shifter = b.imm(st.F32.shifter, x)
-    shifted = b.op("fma", x, b.imm(1 / _HALF_PI[0], x), shifter)
-    k = b.op("sub", shifted, shifter)
+    first, second, third = _HALF_PI32
+    shifted = b.op("fma", x, 1 / _HALF_PI[0], st.F32.shifter)
+    k = b.op("sub", shifted, st.F32.shifter)
     minus = b.op("neg", k)
     start = b.op("fma", minus, first, x)
     r = b.op("fma", minus, second, start)
     less = b.op("fma", k, third, b.op("fma", k, second, b.op("sub", r, start)))
-    y = b.op("fma", r, r, b.imm(-0.5, x))  # with less error than r r, where that is largest
-    less = b.op("mul", less, b.op("fma", y, b.imm(1.6, x), b.imm(1.8, x)))  # about 1 + t**2
+    y = b.op("fma", r, r, -0.5)  # with less error than r r, where that is largest
+    less = b.op("mul", less, b.op("fma", y, 1.6, 1.8))  # about 1 + t**2
     t, t_rest = st.fast_sum(b, r, b.op("fma", r, st.horner(b, y, _TAN), b.op("neg", less)))
-    one = b.imm(1.0, x)
-    inverse = b.op("div", one, t)
+    inverse = b.op("div", 1.0, t)
     minus = b.op("neg", inverse)
-    left = b.op("fma", minus, t_rest, b.op("fma", minus, t, one))
-    bits = st.as_bits(b, shifted, st.F32)
-    odd = b.op("ne", b.op("and", bits, b.imm(1, bits)), b.imm(0, bits))
+    left = b.op("fma", minus, t_rest, b.op("fma", minus, t, 1.0))
+    bits = st.as_bits(b, shifted)
+    odd = b.op("ne", b.op("and", bits, 1), 0)
     usual = b.op("select", odd, b.op("fma", minus, left, minus), t)
 
-    large = b.op("gt", b.op("abs", x), b.imm(_LARGE32, x))
+    large = b.op("gt", b.op("abs", x), _LARGE32)
     return st.where(b, large, usual, lambda: (_tan32_large(b, x),))
 
 
 def _tan32_large(b: Builder, x: Operand) -> Operand:
     r, k = _reduced32(b, x, turn=2, offset=0)
     t = _polynomial(b, r, _TAN32)
-    odd, one = _odd(b, k), b.imm(1.0, r)
-    quotient = b.op("div", b.op("select", odd, b.imm(-1.0, r), t), b.op("select", odd, t, one))
+    odd = _odd(b, k)
+    quotient = b.op("div", b.op("select", odd, -1.0, t), b.op("select", odd, t, 1.0))
     return b.op("cast", quotient, dtype=f32)
 
 
