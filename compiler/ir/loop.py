@@ -55,6 +55,10 @@ def _writes(op: str) -> Callable[[Any, Operand | Number], Value]:
     return lambda x, y: _BUILDER.get().op(op, x, y)
 
 
+def _writes_one(op: str) -> Callable[[Any], Value]:
+    return lambda x: _BUILDER.get().op(op, x)
+
+
 def _written(op: str) -> Callable[[Any, Operand | Number], Value]:
     return lambda y, x: _BUILDER.get().op(op, x, y)
 
@@ -71,6 +75,7 @@ class _Operators:
     __floordiv__, __mod__ = _writes("div"), _writes("rem")
     __truediv__, __rtruediv__ = _writes("div"), _written("div")
     __and__, __or__, __xor__ = _writes("and"), _writes("or"), _writes("xor")
+    __neg__, __invert__, __abs__ = _writes_one("neg"), _writes_one("not"), _writes_one("abs")
     __lshift__, __rshift__ = _writes("shl"), _writes("shr")
     __lt__, __le__, __gt__, __ge__ = _writes("lt"), _writes("le"), _writes("gt"), _writes("ge")
 

@@ -33,20 +33,20 @@ _TINY = (2.0**-900, 2.0**200)  # below, what a quotient loses may be too small: 
 
 def _plus(b: Builder, base: st.Pair, sign: Operand, x: Operand, rest: Operand) -> Value:
     """base + sign (x + rest); the base is 0, or above |sign x|."""
-    total, lost = st.fast_sum(b, base[0], b.op("mul", sign, x))
-    return b.op("add", total, b.op("add", lost, b.op("fma", sign, rest, base[1])))
+    total, lost = st.fast_sum(b, base[0], sign * x)
+    return total + (lost + b.op("fma", sign, rest, base[1]))
 
 
 def _arcsine(b: Builder, a: Operand) -> tuple[Value, Value, Value]:
     """(far, s, rest): arcsin(a) is s + rest up to 1/2, and pi/2 - 2 (s + rest) beyond, where far is true."""
-    far = b.op("gt", a, 0.5)
-    z = b.op("select", far, b.op("fma", a, -0.5, 0.5), b.op("mul", a, a))
+    far = a > 0.5
+    z = b.op("select", far, b.op("fma", a, -0.5, 0.5), a * a)
     root = b.op("sqrt", z)
-    left = b.op("fma", b.op("neg", root), root, z)
-    left = b.op("mul", left, st.about_inverse(b, b.op("add", root, root)))
+    left = b.op("fma", -root, root, z)
+    left = left * st.about_inverse(b, root + root)
     s = b.op("select", far, root, a)
     left = b.op("select", far, left, 0.0)
-    return far, s, b.op("fma", b.op("mul", s, z), st.horner(b, z, _ASIN), left)
+    return far, s, b.op("fma", s * z, st.horner(b, z, _ASIN), left)
 
 
 @st.of_f32(arcs_single.arcsin)
@@ -62,8 +62,8 @@ def arcsin(b: Builder, x: Operand) -> Operand:
 @st.of_f32(arcs_single.arccos)
 def arccos(b: Builder, x: Operand) -> Operand:
     """The inverse of cos. 0 at 1, NaN beyond."""
-    far, s, rest = _arcsine(b, st.at_least(b, b.op("abs", x), st.F64.least))
-    negative = b.op("lt", x, 0.0)
+    far, s, rest = _arcsine(b, st.at_least(b, abs(x), st.F64.least))
+    negative = x < 0.0
     pi, pi_rest = (b.op("select", far, b.op("select", negative, b.imm(p, x), 0.0), p / 2) for p in _PI)
     beyond = b.op("select", negative, b.imm(-2.0, x), 2.0)
     sign = b.op("select", negative, b.imm(1.0, x), -1.0)
@@ -76,19 +76,19 @@ def _arctangent(
 ) -> Value:
     """start pi/4 + sign arctan(n/d), 0 <= n <= d; n/d itself where that is tiny."""
     one = b.imm(1.0, n)
-    far = b.op("gt", n, b.op("mul", d, 0.5))
+    far = n > d * 0.5
     both, both_rest = st.fast_sum(b, d, n)
-    n = b.op("select", far, b.op("sub", n, d), n)  # exact
+    n = b.op("select", far, n - d, n)  # exact
     d, d_rest = b.op("select", far, both, d), b.op("select", far, both_rest, 0.0)
-    t = b.op("div", n, d)
+    t = n / d
     s: Operand = t
     if tiny is not None:
         n, s = b.op("select", tiny, 0.0, n), b.op("select", tiny, 0.0, t)
-    minus = b.op("neg", s)
+    minus = -s
     left = b.op("fma", minus, d_rest, b.op("fma", minus, d, n))
-    z = b.op("mul", s, s)
-    left = b.op("mul", left, st.about_inverse(b, d))
-    rest = b.op("fma", b.op("mul", s, z), st.horner(b, z, _ATAN), left)
+    z = s * s
+    left = left * st.about_inverse(b, d)
+    rest = b.op("fma", s * z, st.horner(b, z, _ATAN), left)
     quarters = b.op("fma", sign, b.op("select", far, one, 0.0), start)
     pi, pi_rest = _PI
     base, base_rest = st.product(b, quarters, b.imm(pi / 4, n))
@@ -102,7 +102,7 @@ def arctan(b: Builder, x: Operand) -> Operand:
     """The inverse of tan. -0 at -0, pi/2 at inf."""
     one = b.imm(1.0, x)
     a = st.at_most(b, x, 2.0**60)
-    steep = b.op("gt", a, one)
+    steep = a > one
     n, d = b.op("select", steep, one, a), b.op("select", steep, a, one)
     start = b.op("select", steep, b.imm(2.0, x), 0.0)
     sign = b.op("select", steep, -1.0, one)
@@ -114,14 +114,14 @@ def arctan2(b: Builder, y: Operand, x: Operand) -> Operand:
     """The angle of the point (x, y) of the operands y, x, with the special cases of C99 (annex F)."""
     form = st.F64
     zero, one = b.imm(0.0, x), b.imm(1.0, x)
-    left = b.op("ge", st.as_bits(b, x), form.sign)
-    ax, ay = b.op("abs", x), b.op("abs", y)
-    steep = b.op("gt", ay, ax)
+    left = st.as_bits(b, x) >= form.sign
+    ax, ay = abs(x), abs(y)
+    steep = ay > ax
     n, d = b.op("select", steep, ax, ay), b.op("select", steep, ay, ax)
     n, d = arcs_single.in_range(b, n, d, _TINY, (2.0 ** (form.bias - 3), 0.0625))  # the divisor may be n + d
     start = b.op("select", steep, 2.0, b.op("select", left, 4.0, zero))
-    sign = b.op("select", b.op("xor", steep, left), -1.0, one)
-    tiny = b.op("lt", n, b.op("mul", d, form.half * form.least))  # as `odd` does it
+    sign = b.op("select", steep ^ left, -1.0, one)
+    tiny = n < d * (form.half * form.least)  # as `odd` does it
     result = st.with_sign(b, _arctangent(b, n, d, start, sign, tiny), st.sign_of(b, y))
-    unordered = b.op("or", b.op("ne", x, x), b.op("ne", y, y))
+    unordered = b.op("ne", x, x) | b.op("ne", y, y)
     return b.op("select", unordered, math.nan, result)

@@ -41,39 +41,39 @@ def _beyond_linear(b: Builder, t: Operand, y: Operand, start: Operand) -> Value:
 
 def arctan(b: Builder, x: Operand) -> Value:
     """-0 at -0, pi/2 at inf."""
-    whole = st.at_most(b, b.op("abs", x), 2.0**60)
+    whole = st.at_most(b, abs(x), 2.0**60)
     counts = st.has_square(b, whole)
     a = b.op("select", counts, whole, 0.0)
-    steep = b.op("gt", a, 1.0)
+    steep = a > 1.0
     # as an integer, since LLVM would divide by a, and by 1, in place of a division by the larger one
     bits = st.as_bits(b, a)
     least = st.F32.bias << st.F32.fraction
-    n, d = st.at_most(b, a, 1.0), st.as_float(b, b.op("select", b.op("lt", bits, least), least, bits))
-    t = b.op("div", n, d)
+    n, d = st.at_most(b, a, 1.0), st.as_float(b, b.op("select", bits < least, least, bits))
+    t = n / d
     pi, pi_rest = (b.imm(-part, x) for part in _HALF_PI)
     total, lost = st.fast_sum(b, b.op("select", steep, pi, 0.0), t)
-    lost = b.op("select", steep, b.op("add", lost, pi_rest), lost)
-    left = b.op("fma", b.op("neg", t), d, n)  # 0 if d is 1
+    lost = b.op("select", steep, lost + pi_rest, lost)
+    left = b.op("fma", -t, d, n)  # 0 if d is 1
     lost = b.op("fma", left, 0.47, lost)  # times 1 / (d (1 + t**2)) where that counts
     rest = _beyond_linear(b, t, _square(b, t), lost)
-    return st.copied_sign(b, b.op("select", counts, b.op("add", total, rest), whole), x)
+    return st.copied_sign(b, b.op("select", counts, total + rest, whole), x)
 
 
 def _positive_angle(b: Builder, n: Operand, d: Operand, steep: Value, left: Value) -> Value:
     """The size of the angle whose tangent is n/d, or d/n if it is `steep`, right of 0 or left; n <= d. A sum
     with a minus where that of arctan has it."""
     zero, one = b.imm(0.0, n), b.imm(1.0, n)
-    t = b.op("div", n, d)
-    counts = b.op("ge", n, b.op("mul", d, st.F32.half * st.F32.least))
+    t = n / d
+    counts = n >= d * (st.F32.half * st.F32.least)
     n, s = b.op("select", counts, n, zero), b.op("select", counts, t, zero)
     quarters = b.op("select", steep, b.op("select", left, one, -1.0), b.op("select", left, -2.0, zero))
-    pi, pi_rest = (b.op("mul", quarters, part) for part in _HALF_PI)
+    pi, pi_rest = (quarters * part for part in _HALF_PI)
     total, lost = st.fast_sum(b, pi, t)
-    lack = b.op("mul", b.op("fma", b.op("neg", s), d, n), st.about_inverse(b, d))
+    lack = b.op("fma", -s, d, n) * st.about_inverse(b, d)
     y = _square(b, s)
     slope = b.op("fma", y, -0.39, 0.69)  # about 1 / (1 + t**2)
-    rest = _beyond_linear(b, s, y, b.op("fma", lack, slope, b.op("add", lost, pi_rest)))
-    return b.op("add", total, rest)
+    rest = _beyond_linear(b, s, y, b.op("fma", lack, slope, lost + pi_rest))
+    return total + rest
 
 
 def in_range(b: Builder, n: Operand, d: Operand, low: Bound, high: Bound) -> tuple[Value, Value]:
@@ -84,18 +84,18 @@ def in_range(b: Builder, n: Operand, d: Operand, low: Bound, high: Bound) -> tup
     # infinite: 1/1 or 0/1; both 0: 0/1
     infinite = b.op("eq", d, inf)
     n = b.op("select", infinite, b.op("select", b.op("eq", n, inf), one, zero), n)
-    d = b.op("select", b.op("or", infinite, b.op("eq", d, zero)), one, d)
-    factor = b.op("select", b.op("lt", d, low[0]), low[1], one)
-    factor = b.op("select", b.op("gt", d, high[0]), high[1], factor)
-    return b.op("mul", n, factor), b.op("mul", d, factor)
+    d = b.op("select", infinite | b.op("eq", d, zero), one, d)
+    factor = b.op("select", d < low[0], low[1], one)
+    factor = b.op("select", d > high[0], high[1], factor)
+    return n * factor, d * factor
 
 
 def arctan2(b: Builder, y: Operand, x: Operand) -> Value:
     """The angle of the point (x, y), with the special cases of C99 (annex F)."""
     bits = st.as_bits(b, x)
-    left = b.op("ge", bits, st.F32.sign)
-    ax, ay = b.op("abs", x), b.op("abs", y)
-    steep = b.op("gt", ay, ax)
+    left = bits >= st.F32.sign
+    ax, ay = abs(x), abs(y)
+    steep = ay > ax
     n, d = b.op("select", steep, ax, ay), b.op("select", steep, ay, ax)
     high = 2.0 ** (st.F32.bias - 2)
 
@@ -103,45 +103,45 @@ def arctan2(b: Builder, y: Operand, x: Operand) -> Value:
         top, bottom = in_range(b, n, d, _TINY, (high, 0.25))
         return (b.op("select", b.op("ne", y, y), y, _positive_angle(b, top, bottom, steep, left)),)
 
-    inside = b.op("and", b.op("ge", d, _TINY[0]), b.op("le", d, high))  # NaN is not
+    inside = (d >= _TINY[0]) & (d <= high)  # NaN is not
     usual = _positive_angle(b, n, d, steep, left)
-    result = st.where(b, b.op("not", inside), usual, slowly)
+    result = st.where(b, ~inside, usual, slowly)
     return st.copied_sign(b, result, y)
 
 
 def _root(b: Builder, a: Operand, far: Value) -> tuple[Value, Value]:
     """(z, root): z as above, of which only the far one needs the root."""
-    z = b.op("select", far, b.op("fma", a, -0.5, 0.5), b.op("mul", a, a))
+    z = b.op("select", far, b.op("fma", a, -0.5, 0.5), a * a)
     return z, b.op("sqrt", z)
 
 
 def arcsin(b: Builder, x: Operand) -> Value:
     """-0 at -0, NaN beyond 1."""
-    a = b.op("abs", x)
-    far = b.op("gt", a, 0.5)
-    m = b.op("select", b.op("lt", a, st.F32.half), 0.0, a)  # squares of less would be denormal
+    a = abs(x)
+    far = a > 0.5
+    m = b.op("select", a < st.F32.half, 0.0, a)  # squares of less would be denormal
     z, root = _root(b, m, far)
-    t = b.op("select", far, b.op("add", root, root), a)
+    t = b.op("select", far, root + root, a)
     pi, pi_rest = (b.imm(-part, x) for part in _HALF_PI)
     total, lost = st.fast_sum(b, b.op("select", far, pi, 0.0), t)
-    left = b.op("fma", b.op("neg", root), root, z)
+    left = b.op("fma", -root, root, z)
     more = b.op("fma", left, st.about_inverse(b, root), pi_rest)
-    lost = b.op("select", far, b.op("add", lost, more), lost)
-    rest = b.op("fma", b.op("mul", t, z), st.horner(b, z, _ASIN), lost)
-    return st.copied_sign(b, b.op("add", total, rest), x)
+    lost = b.op("select", far, lost + more, lost)
+    rest = b.op("fma", t * z, st.horner(b, z, _ASIN), lost)
+    return st.copied_sign(b, total + rest, x)
 
 
 def arccos(b: Builder, x: Operand) -> Value:
     """0 at 1, NaN beyond."""
-    a, sign = st.at_least(b, b.op("abs", x), st.F32.least), st.sign_of(b, x)
-    far = b.op("gt", a, 0.5)
+    a, sign = st.at_least(b, abs(x), st.F32.least), st.sign_of(b, x)
+    far = a > 0.5
     z, root = _root(b, a, far)
     root = st.with_sign(b, root, sign)
-    t = b.op("select", far, b.op("mul", root, -2.0), st.with_sign(b, a, sign))
-    negative = b.op("lt", x, 0.0)
+    t = b.op("select", far, root * -2.0, st.with_sign(b, a, sign))
+    negative = x < 0.0
     pi, pi_rest = (b.op("select", far, b.op("select", negative, b.imm(p, x), 0.0), p / 2) for p in _PI)
-    total, lost = st.fast_sum(b, pi, b.op("neg", t))
-    left = b.op("select", far, b.op("fma", b.op("neg", root), root, z), 0.0)
-    lost = b.op("add", lost, b.op("fma", left, st.about_inverse(b, root), pi_rest))
-    tz = b.op("mul", b.op("neg", t), z)
-    return b.op("add", total, b.op("fma", tz, st.horner(b, z, _ASIN), lost))
+    total, lost = st.fast_sum(b, pi, -t)
+    left = b.op("select", far, b.op("fma", -root, root, z), 0.0)
+    lost = lost + b.op("fma", left, st.about_inverse(b, root), pi_rest)
+    tz = -t * z
+    return total + b.op("fma", tz, st.horner(b, z, _ASIN), lost)

@@ -11,13 +11,13 @@ import math
 from functools import partial
 
 from ..ir.loop import Builder, Imm, Operand, Value
-from ..ir.types import DTYPES, DType, b1, f16, f32, f64, i32, i64
+from ..ir.types import DType, b1, f16, f32, f64, i32, i64
+from . import steps as st
 from .arcs import arccos, arcsin, arctan, arctan2
 from .exponential import exp, exp2, exp_term, sigmoid
 from .gamma import digamma, lgamma, trigamma
 from .power import power
 from .random import threefry
-from .steps import Lower
 from .table_cbrt import cbrt
 from .table_erf import erf
 from .table_erfc import erfc
@@ -33,8 +33,6 @@ __all__ = [
     "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "exp_term", "expm1", "lgamma", "log", "log10",
     "log1p", "log2", "power", "sigmoid", "sin", "sinh", "tan", "tanh", "trigamma",
 ]  # fmt: skip
-
-_BITS = {32: "i32", 64: "i64"}
 
 
 def cast(b: Builder, x: Operand, dtype: DType) -> Operand:
@@ -58,9 +56,9 @@ def _round_to_odd(b: Builder, x: Operand) -> Value:
     near = b.op("cast", x, dtype=f32)
     back = b.op("cast", near, dtype=f64)
     bits = b.op("bitcast", near, dtype=i32)
-    beyond = b.op("gt", b.op("abs", back), b.op("abs", x))
-    odd = b.op("or", b.op("select", beyond, b.op("sub", bits, 1), bits), 1)
-    inexact = b.op("and", b.op("ne", back, x), b.op("eq", x, x))
+    beyond = abs(back) > abs(x)
+    odd = b.op("select", beyond, bits - 1, bits) | 1
+    inexact = b.op("ne", back, x) & b.op("eq", x, x)
     return b.op("bitcast", b.op("select", inexact, odd, bits), dtype=f32)
 
 
@@ -68,18 +66,18 @@ def absolute(b: Builder, x: Operand) -> Operand:
     if x.dtype.kind == "u":
         return x
     if x.dtype.is_float:
-        return b.op("abs", x)
-    return b.op("select", b.op("lt", x, 0), b.op("neg", x), x)
+        return abs(x)
+    return b.op("select", x < 0, -x, x)
 
 
 def place(b: Builder, index: Operand, n: Operand) -> Operand:
     if index.dtype.kind == "u":
         return index
-    return b.op("select", b.op("lt", index, 0), b.op("add", index, n), index)
+    return b.op("select", index < 0, index + n, index)
 
 
 def natural(b: Builder, x: Operand) -> Operand:
-    return x if x.dtype.kind == "u" else b.op("select", b.op("lt", x, 0), 0, x)
+    return x if x.dtype.kind == "u" else b.op("select", x < 0, 0, x)
 
 
 def sign(b: Builder, x: Operand) -> Operand:
@@ -89,11 +87,11 @@ def sign(b: Builder, x: Operand) -> Operand:
     one = b.imm(1, x)
     if x.dtype.kind == "u":
         return b.op("select", b.op("ne", x, 0), one, 0)
-    unit = b.op("select", b.op("lt", x, 0), -1, one)
+    unit = b.op("select", x < 0, -1, one)
     return b.op("select", b.op("eq", x, 0), 0, unit)
 
 
-def _extreme(better: str) -> Lower:
+def _extreme(better: str) -> st.Lower:
     def lower(b: Builder, x: Operand, y: Operand) -> Operand:
         """NumPy's: a NaN operand wins, the first one first; between equals (+0, -0) the second, but
         for float16, where NumPy keeps the first."""
@@ -122,14 +120,14 @@ def _int_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     of i64)."""
     if isinstance(y, Imm) and y.value > 0 and not int(y.value) & (int(y.value) - 1):
         places = int(y.value).bit_length() - 1
-        return b.op("shr", x, places), b.op("and", x, int(y.value) - 1)
+        return x >> places, x & int(y.value) - 1
     if x.dtype.bits < 64:
         return _small_divide(b, x, y)
     if x.dtype.kind == "i":
         return _long_divide(b, x, y)
     by_zero = b.op("eq", y, 0)
     safe = b.op("select", by_zero, 1, y)
-    q, r = b.op("div", x, safe), b.op("rem", x, safe)
+    q, r = x // safe, x % safe
     return b.op("select", by_zero, 0, q), b.op("select", by_zero, 0, r)
 
 
@@ -141,17 +139,17 @@ def _long_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     Integers wrap, and both rests are exact."""
     zero, d = b.imm(0, x), b.op("cast", y, dtype=f64)
     by_zero = b.op("eq", y, 0)
-    inverse = b.op("select", by_zero, 0.0, b.op("div", 1.0, d))
+    inverse = b.op("select", by_zero, 0.0, 1.0 / d)
     q: Operand = zero
     r: Operand = x
     for _ in range(2):
-        found = b.op("rint", b.op("mul", b.op("cast", r, dtype=f64), inverse))
+        found = b.op("rint", b.op("cast", r, dtype=f64) * inverse)
         part = b.op("cast", b.op("min", found, math.ldexp(1, 63) - 1024), dtype=i64)
-        q, r = b.op("add", q, part), b.op("sub", r, b.op("mul", part, y))
+        q, r = q + part, r - part * y
     # the remainder has the divisor's sign
-    adjust = b.op("and", b.op("ne", r, zero), b.op("lt", b.op("xor", r, y), zero))
-    q = b.op("select", adjust, b.op("sub", q, 1), q)
-    r = b.op("select", adjust, b.op("add", r, y), r)
+    adjust = b.op("ne", r, zero) & (r ^ y < zero)
+    q = b.op("select", adjust, q - 1, q)
+    r = b.op("select", adjust, r + y, r)
     return b.op("select", by_zero, zero, q), b.op("select", by_zero, zero, r)
 
 
@@ -165,57 +163,48 @@ def _small_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     a, d = b.op("cast", x, dtype=wide), b.op("cast", y, dtype=wide)
     half: Operand = b.imm(0.5, d)
     by_zero = b.op("eq", d, 0.0)
-    inverse = b.op("select", by_zero, 0.0, b.op("div", 1.0, d))
+    inverse = b.op("select", by_zero, 0.0, 1.0 / d)
     if dtype.kind == "i":
-        half = b.op("select", b.op("lt", d, 0.0), -0.5, half)
-    q = b.op("floor", b.op("mul", b.op("add", a, half), inverse))
-    r = b.op("select", by_zero, 0.0, b.op("sub", a, b.op("mul", q, d)))
+        half = b.op("select", d < 0.0, -0.5, half)
+    q = b.op("floor", (a + half) * inverse)
+    r = b.op("select", by_zero, 0.0, a - q * d)
     # A whole number stands in the low bits of its sum with this one, as an integer that wraps.
     shifter = math.ldexp(1.5, fraction)
-    first, second = (b.op("bitcast", b.op("add", v, shifter), dtype=bits) for v in (q, r))
+    first, second = (b.op("bitcast", v + shifter, dtype=bits) for v in (q, r))
     return b.op("cast", first, dtype=dtype), b.op("cast", second, dtype=dtype)
 
 
 def _float_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     """NumPy's npy_divmod: the remainder has the divisor's sign, the quotient is a whole number."""
     zero = b.imm(0, x)
-    r = b.op("rem", x, y)
-    q = b.op("div", b.op("sub", x, r), y)
+    r = x % y
+    q = (x - r) / y
     r_zero = b.op("eq", r, zero)
-    signed_zero = _copy_sign(b, zero, y)
-    wrong_side = b.op("ne", b.op("lt", y, zero), b.op("lt", r, zero))
-    adjust = b.op("and", wrong_side, b.op("ne", r, zero))
-    r = b.op("select", adjust, b.op("add", r, y), r)
-    q = b.op("select", adjust, b.op("sub", q, 1), q)
+    signed_zero = st.copied_sign(b, zero, y)
+    wrong_side = b.op("ne", y < zero, r < zero)
+    adjust = wrong_side & b.op("ne", r, zero)
+    r = b.op("select", adjust, r + y, r)
+    q = b.op("select", adjust, q - 1, q)
     r = b.op("select", r_zero, signed_zero, r)
     floor = b.op("floor", q)
-    snap = b.op("select", b.op("gt", b.op("sub", q, floor), 0.5), b.op("add", floor, 1), floor)
-    snap = b.op("select", b.op("eq", q, zero), _copy_sign(b, zero, b.op("div", x, y)), snap)
+    snap = b.op("select", q - floor > 0.5, floor + 1, floor)
+    snap = b.op("select", b.op("eq", q, zero), st.copied_sign(b, zero, x / y), snap)
     by_zero = b.op("eq", y, zero)
-    return b.op("select", by_zero, b.op("div", x, y), snap), b.op("select", by_zero, b.op("rem", x, y), r)
-
-
-def _copy_sign(b: Builder, magnitude: Operand, sign_of: Operand) -> Value:
-    bits = sign_of.dtype.bits
-    ints = DTYPES[_BITS[bits]]
-    top = Imm(-(1 << (bits - 1)), ints, sign_of.lanes)
-    s = b.op("and", b.op("bitcast", sign_of, dtype=ints), top)
-    m = b.op("and", b.op("bitcast", magnitude, dtype=ints), Imm((1 << (bits - 1)) - 1, ints, sign_of.lanes))
-    return b.op("bitcast", b.op("or", m, s), dtype=sign_of.dtype)
+    return b.op("select", by_zero, x / y, snap), b.op("select", by_zero, x % y, r)
 
 
 def fmod(b: Builder, x: Operand, y: Operand) -> Operand:
     """NumPy's: what is left after division towards zero; of integers x fmod 0 is 0."""
     if x.dtype.is_float:
-        return b.op("rem", x, y)
+        return x % y
     none = b.op("eq", y, 0)
     if x.dtype.kind == "i":  # MIN rem -1 has no meaning
-        none = b.op("or", none, b.op("eq", y, -1))
-    return b.op("select", none, 0, b.op("rem", x, b.op("select", none, 1, y)))
+        none = none | b.op("eq", y, -1)
+    return b.op("select", none, 0, x % b.op("select", none, 1, y))
 
 
 def copysign(b: Builder, x: Operand, y: Operand) -> Operand:
-    return _copy_sign(b, x, y)
+    return st.copied_sign(b, x, y)
 
 
 def floordiv(b: Builder, x: Operand, y: Operand) -> Operand:
@@ -226,13 +215,13 @@ def mod(b: Builder, x: Operand, y: Operand) -> Operand:
     return (_float_divide if x.dtype.is_float else _int_divide)(b, x, y)[1]
 
 
-def _shift(name: str) -> Lower:
+def _shift(name: str) -> st.Lower:
     def lower(b: Builder, x: Operand, amount: Operand) -> Operand:
         """NumPy's: an amount outside of 0..width-1 shifts everything out (the sign stays)."""
         last, signed = x.dtype.bits - 1, x.dtype.kind == "i"
-        inside = b.op("le", amount, last)
+        inside = amount <= last
         if signed:
-            inside = b.op("and", inside, b.op("ge", amount, 0))
+            inside = inside & (amount >= 0)
         kept = b.op(name, x, b.op("select", inside, amount, last))
         if name == "shr" and signed:
             return kept  # a shift by width-1 leaves only the sign, as shifting further would
@@ -247,7 +236,7 @@ shift_right = _shift("shr")
 
 def random_bits(b: Builder, k0: Operand, k1: Operand, c0: Operand, c1: Operand) -> Operand:
     def rotate(x: Operand, places: int) -> Operand:
-        return b.op("or", b.op("shl", x, places), b.op("shr", x, 32 - places))
+        return x << places | x >> 32 - places
 
     add, xor = partial(b.op, "add"), partial(b.op, "xor")
     return threefry((k0, k1), (c0, c1), add, xor, rotate, lambda value: b.imm(value, k0))

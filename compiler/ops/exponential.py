@@ -54,7 +54,7 @@ EXP = {
 def reduced(b: Builder, x: Operand) -> tuple[Value, Value]:
     """(r, k): x = k ln2 + r - k ln2_rest."""
     form = st.form_of(x)
-    k = b.op("sub", b.op("fma", x, 1 / math.log(2), form.shifter), form.shifter)
+    k = b.op("fma", x, 1 / math.log(2), form.shifter) - form.shifter
     # exact: a multiple of the last bit of x or of ln2, and not above half of ln2
     return b.op("fma", k, -form.ln2, x), k
 
@@ -63,7 +63,7 @@ def _power(
     b: Builder, x: Operand, to: Callable[[Builder, Operand], Power], usual: float, ends: tuple[float, float]
 ) -> Operand:
     """A power: beyond `usual`, slowly; beyond the ends, as at them."""
-    rare = b.op("gt", b.op("abs", x), usual)
+    rare = abs(x) > usual
     x = st.lifted_off_zero(b, x)
     slowly = lambda: (rounded_once(b, to(b, st.clamp(b, x, *ends))),)  # noqa: E731
     return st.where(b, rare, sum_of(b, to(b, x)), slowly)
@@ -77,7 +77,7 @@ def exp_term(b: Builder, x: Operand) -> Operand:
     twice."""
     p, (low, high) = EXP[x.dtype], EXP[x.dtype].range
     # What is masked comes as -inf: processors take a hundred times as long where a result underflows.
-    gone = b.op("lt", x, low)
+    gone = x < low
     r, k = reduced(b, st.at_most(b, b.op("select", gone, 0.0, x), high))
     r = b.op("fma", k, -st.form_of(x).ln2_rest, r)
     return b.op("select", gone, 0.0, b.op("scale", st.horner(b, r, (1.0, 1.0, *p.exp)), k))
@@ -98,25 +98,25 @@ def exp2(b: Builder, x: Operand) -> Operand:
 def sigmoid(b: Builder, x: Operand) -> Operand:
     """1 / (1 + e**-x). 0 at -inf, 1 at inf."""
     p, form = EXP[x.dtype], st.form_of(x)
-    below, one = b.op("lt", x, 0.0), b.imm(1.0, x)
-    minus = b.op("neg", b.op("abs", x))
+    below, one = x < 0.0, b.imm(1.0, x)
+    minus = -abs(x)
     power = e_to(b, st.at_most(b, minus, -form.least))
     e = sum_of(b, power)
-    e_rest = b.op("fma", power.scale, power.q, b.op("sub", power.scale, e))
+    e_rest = b.op("fma", power.scale, power.q, power.scale - e)
     d, lost = st.fast_sum(b, one, e)
-    inverse = b.op("div", one, d)
+    inverse = one / d
     top = b.op("select", below, e, one)
-    t = b.op("mul", top, inverse)
-    left = b.op("fma", b.op("neg", t), d, top)
-    left = b.op("fma", b.op("neg", t), b.op("add", lost, e_rest), left)
-    left = b.op("select", below, b.op("add", left, e_rest), left)
+    t = top * inverse
+    left = b.op("fma", -t, d, top)
+    left = b.op("fma", -t, lost + e_rest, left)
+    left = b.op("select", below, left + e_rest, left)
     usual = b.op("fma", left, inverse, t)
 
     def slowly() -> tuple[Operand]:
         power = e_to(b, st.at_least(b, minus, p.range[0]))
-        normal = b.op("gt", minus, -p.usual)
+        normal = minus > -p.usual
         e = b.op("select", normal, sum_of(b, power), rounded_once(b, power))
         return (b.op("select", below, e, one),)
 
     # e**x hides beside 1, and what is lost may be too small
-    return st.where(b, b.op("lt", minus, p.alone), usual, slowly)
+    return st.where(b, minus < p.alone, usual, slowly)

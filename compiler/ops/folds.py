@@ -125,11 +125,11 @@ def _first(better: str) -> Callable[[Builder, Acc, Acc], Acc]:
     def merge(b: Builder, acc: Acc, other: Acc) -> Acc:
         (v, p), (w, q) = acc, other
         x, y = b.widened(v), b.widened(w)
-        before = b.op("lt", q, p)
-        take = b.op("or", b.op(better, y, x), b.op("and", b.op("eq", y, x), before))
+        before = q < p
+        take = b.op(better, y, x) | b.op("eq", y, x) & before
         if v.dtype.is_float:
-            above = b.op("or", b.op("eq", x, x), before)
-            take = b.op("or", take, b.op("and", b.op("ne", y, y), above))
+            above = b.op("eq", x, x) | before
+            take = take | b.op("ne", y, y) & above
         return b.op("select", take, w, v), b.op("select", take, q, p)
 
     return merge
@@ -143,7 +143,7 @@ def _later(better: str, worse: str) -> Callable[[Builder, Acc, Acc], Acc]:
         x, y = b.widened(v), b.widened(w)
         take = b.op(better, y, x)
         if v.dtype.is_float:
-            take = b.op("and", b.op("not", b.op(worse, y, x)), b.op("eq", x, x))
+            take = ~b.op(worse, y, x) & b.op("eq", x, x)
         return b.op("select", take, w, v), b.op("select", take, q, p)
 
     return step

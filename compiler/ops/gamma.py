@@ -130,11 +130,11 @@ def _both(b: Builder, x: Operand, values: tuple[float, ...]) -> st.Pair:
 
 def _plus(b: Builder, x: st.Pair, y: st.Pair) -> st.Pair:
     total, lost = st.whole_sum(b, x[0], y[0])
-    return total, b.op("add", lost, b.op("add", x[1], y[1]))
+    return total, lost + (x[1] + y[1])
 
 
 def _minus(b: Builder, x: st.Pair) -> st.Pair:
-    return b.op("neg", x[0]), b.op("neg", x[1])
+    return -x[0], -x[1]
 
 
 def _times(b: Builder, x: st.Pair, y: st.Pair) -> st.Pair:
@@ -147,13 +147,13 @@ def _either(b: Builder, test: Operand, x: st.Pair, y: st.Pair) -> st.Pair:
 
 
 def _inverse(b: Builder, x: Operand) -> st.Pair:
-    i = b.op("div", 1.0, x)
-    return i, b.op("mul", b.op("fma", b.op("neg", i), x, 1.0), i)
+    i = 1.0 / x
+    return i, b.op("fma", -i, x, 1.0) * i
 
 
 def _joined(b: Builder, x: st.Pair) -> Value:
     """An infinite sum has no rest."""
-    infinite = b.op("eq", b.op("abs", x[0]), math.inf)
+    infinite = b.op("eq", abs(x[0]), math.inf)
     return b.op("select", infinite, x[0], b.op("add", *x))
 
 
@@ -165,15 +165,10 @@ def _middle(b: Builder, before: Operand, f: _Middle) -> st.Pair:
     top, bottom = (st.whole_sum(b, before, b.imm(v, before)) for v in (1 - f.middle, 1 + f.middle))
     q, q_rest = st.quotient(b, top, bottom)
     linear, less = st.product(b, q, b.imm(f.rest[0], q))
-    beyond = b.op("mul", b.op("mul", q, q), st.horner(b, q, f.rest[1:]))
-    beyond = b.op("add", beyond, b.op("fma", q_rest, f.rest[0], less))
+    beyond = q * q * st.horner(b, q, f.rest[1:])
+    beyond = beyond + b.op("fma", q_rest, f.rest[0], less)
     first, lost = st.fast_sum(b, b.imm(f.first[0], q), linear)
-    return st.fast_sum(b, first, b.op("add", lost, b.op("add", beyond, f.first[1])))
-
-
-def _from_whole(b: Builder, x: Operand) -> Value:
-    """x less the nearest whole number."""
-    return b.op("sub", x, b.op("rint", x))
+    return st.fast_sum(b, first, lost + (beyond + f.first[1]))
 
 
 def _where_negative(b: Builder, x: Operand, value: st.Pair, compute: Callable[[], st.Pair]) -> st.Pair:
@@ -188,10 +183,10 @@ def _log_sine(b: Builder, r: Operand, factor: Operand) -> st.Pair:
     z = st.product(b, r, r)
     sixth = _times(b, z, _minus(b, _both(b, r, _SIXTH)))
     one, lost = st.fast_sum(b, b.imm(1.0, r), sixth[0])
-    beyond = b.op("mul", b.op("mul", z[0], z[0]), st.horner(b, z[0], _SINE))
-    ratio = st.fast_sum(b, one, b.op("add", b.op("add", lost, sixth[1]), beyond))
+    beyond = z[0] * z[0] * st.horner(b, z[0], _SINE)
+    ratio = st.fast_sum(b, one, lost + sixth[1] + beyond)
     zero = b.imm(0.0, r)
-    return log_twice(b, _times(b, _times(b, (b.op("abs", r), zero), ratio), (factor, zero)))
+    return log_twice(b, _times(b, _times(b, (abs(r), zero), ratio), (factor, zero)))
 
 
 # --- the functions -------------------------------------------------------------------------------
@@ -201,27 +196,27 @@ def _log_sine(b: Builder, r: Operand, factor: Operand) -> st.Pair:
 def lgamma(b: Builder, x: Operand) -> Operand:
     """log|gamma(x)|. inf at 0, at negative whole numbers and at inf; -inf at -inf, as SciPy has it."""
     zero = b.imm(0.0, x)
-    a = b.op("abs", x)
-    near, far = b.op("lt", a, NEAR), b.op("gt", a, FAR)
+    a = abs(x)
+    near, far = a < NEAR, a > FAR
     log = log_twice(b, (a, zero))
 
     inside = st.at_most(b, a, FAR)
-    u = b.op("select", near, inside, b.op("sub", inside, 1.0))
+    u = b.op("select", near, inside, inside - 1.0)
     value = _times(b, _times(b, (u, zero), st.whole_sum(b, u, b.imm(-1.0, x))), _middle(b, u, _LGAMMA))
 
-    i = b.op("div", 1.0, a)
+    i = 1.0 / a
     large = _times(b, st.fast_sum(b, a, b.imm(-0.5, x)), _plus(b, log, (b.imm(-1.0, x), zero)))
     large = _plus(b, large, _both(b, x, _CONSTANT))
-    large = large[0], b.op("fma", i, st.horner(b, b.op("mul", i, i), _LGAMMA_FAR), large[1])
+    large = large[0], b.op("fma", i, st.horner(b, i * i, _LGAMMA_FAR), large[1])
     value = _either(b, far, large, value)
     of_positive = _plus(b, value, _either(b, near, _minus(b, log), (zero, zero)))
 
     def negative() -> st.Pair:
-        sine = _log_sine(b, _from_whole(b, a), b.op("select", near, 1.0, a))
+        sine = _log_sine(b, a - b.op("rint", a), b.op("select", near, 1.0, a))
         return _minus(b, _plus(b, value, sine))
 
     result = _joined(b, _where_negative(b, x, of_positive, negative))
-    pole = b.op("and", b.op("le", x, zero), b.op("eq", b.op("rint", x), x))
+    pole = (x <= zero) & b.op("eq", b.op("rint", x), x)
     result = b.op("select", pole, math.inf, result)
     return b.op("select", b.op("eq", x, -math.inf), -math.inf, result)
 
@@ -230,31 +225,31 @@ def lgamma(b: Builder, x: Operand) -> Operand:
 def digamma(b: Builder, x: Operand) -> Operand:
     """The derivative of log gamma. -inf at 0, inf at -0 and inf; NaN at negative whole numbers and -inf."""
     zero = b.imm(0.0, x)
-    a = b.op("abs", x)
-    near, far = b.op("lt", a, NEAR), b.op("gt", a, FAR)
+    a = abs(x)
+    near, far = a < NEAR, a > FAR
     i = _inverse(b, a)
 
     inside = st.at_most(b, a, FAR)
-    u = b.op("select", near, inside, b.op("sub", inside, 1.0))
+    u = b.op("select", near, inside, inside - 1.0)
     from_root = _plus(b, (u, zero), _minus(b, _both(b, x, _ROOT)))
     value = _times(b, from_root, _middle(b, u, _DIGAMMA))
 
-    z = b.op("mul", i[0], i[0])
-    large = _plus(b, log_twice(b, (a, zero)), (b.op("mul", i[0], -0.5), b.op("mul", i[1], -0.5)))
-    large = large[0], b.op("fma", b.op("neg", z), st.horner(b, z, _DIGAMMA_FAR), large[1])
+    z = i[0] * i[0]
+    large = _plus(b, log_twice(b, (a, zero)), (i[0] * -0.5, i[1] * -0.5))
+    large = large[0], b.op("fma", -z, st.horner(b, z, _DIGAMMA_FAR), large[1])
     value = _either(b, far, large, value)
     of_positive = _plus(b, value, _either(b, near, _minus(b, i), (zero, zero)))
 
     def negative() -> st.Pair:
         """pi cot(pi r) = 1/r - r pi**2 / 3 + r z P(z)."""
-        r = _from_whole(b, a)
-        square = b.op("mul", r, r)
+        r = a - b.op("rint", a)
+        square = r * r
         third = _times(b, (r, zero), _both(b, x, (-2 * _SIXTH[0], -2 * _SIXTH[1])))
-        beyond = b.op("mul", b.op("mul", r, square), st.horner(b, square, _COTANGENT))
+        beyond = r * square * st.horner(b, square, _COTANGENT)
         total = _plus(b, value, _either(b, near, (zero, zero), i))
         total = _plus(b, _plus(b, total, third), (beyond, zero))
         total = _plus(b, total, _inverse(b, r))
-        pole = b.op("and", b.op("eq", r, zero), b.op("gt", a, zero))
+        pole = b.op("eq", r, zero) & (a > zero)
         return b.op("select", pole, math.nan, total[0]), total[1]
 
     return _joined(b, _where_negative(b, x, of_positive, negative))
@@ -264,21 +259,21 @@ def digamma(b: Builder, x: Operand) -> Operand:
 def trigamma(b: Builder, x: Operand) -> Operand:
     """The derivative of digamma. inf at 0, at negative whole numbers and -inf; 0 at inf."""
     zero = b.imm(0.0, x)
-    a = b.op("abs", x)
-    far = b.op("gt", a, FAR)
+    a = abs(x)
+    far = a > FAR
     i = _inverse(b, a)
     square = _times(b, i, i)
     shifted = _middle(b, st.at_most(b, a, FAR), _TRIGAMMA)  # of 1 + a
 
-    large = _plus(b, i, (b.op("mul", square[0], 0.5), b.op("mul", square[1], 0.5)))
-    beyond = b.op("mul", i[0], st.horner(b, square[0], _TRIGAMMA_FAR))
+    large = _plus(b, i, (square[0] * 0.5, square[1] * 0.5))
+    beyond = i[0] * st.horner(b, square[0], _TRIGAMMA_FAR)
     large = large[0], b.op("fma", square[0], beyond, large[1])
     of_positive = _either(b, far, large, _plus(b, square, shifted))
 
     def negative() -> st.Pair:
-        r = _from_whole(b, a)
+        r = a - b.op("rint", a)
         inverse = _inverse(b, r)
-        rest = st.horner(b, b.op("mul", r, r), _COSECANT)
+        rest = st.horner(b, r * r, _COSECANT)
         up = _plus(b, _times(b, inverse, inverse), (rest, zero))
         return _plus(b, up, _minus(b, _either(b, far, _plus(b, large, _minus(b, square)), shifted)))
 

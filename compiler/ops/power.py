@@ -35,17 +35,14 @@ def _any(b: Builder, x: Operand, y: Operand, magnitude: Magnitude) -> Operand:
     """By the power for x >= 0 and finite y."""
     # Where |y| >= 2**64, y is even and x**y is 0, inf or 1: so y may stay finite.
     exponent = st.clamp(b, y, -(2.0**64), 2.0**64)
-    result = magnitude(b, b.op("abs", x), exponent)
-    half = b.op("mul", y, 0.5)
+    result = magnitude(b, abs(x), exponent)
+    half = y * 0.5
     whole = b.op("eq", b.op("rint", y), y)
-    odd = b.op("and", whole, b.op("ne", b.op("rint", half), half))
-    sign = st.sign_of(b, x)
-    sign = b.op("select", odd, sign, 0)
-    result = st.with_sign(b, result, sign)
-    negative = b.op("and", b.op("lt", x, 0.0), b.op("gt", x, -math.inf))
-    undefined = b.op("and", negative, b.op("not", whole))
+    odd = whole & b.op("ne", b.op("rint", half), half)
+    result = st.with_sign(b, result, b.op("select", odd, st.sign_of(b, x), 0))
+    undefined = (x < 0.0) & (x > -math.inf) & ~whole
     result = b.op("select", undefined, math.nan, result)
-    return b.op("select", b.op("or", b.op("eq", y, 0.0), b.op("eq", x, 1.0)), 1.0, result)
+    return b.op("select", b.op("eq", y, 0.0) | b.op("eq", x, 1.0), 1.0, result)
 
 
 def _power64(b: Builder, x: Operand, y: Operand) -> Value:
@@ -53,27 +50,21 @@ def _power64(b: Builder, x: Operand, y: Operand) -> Value:
     log, log_rest = _log_twice(b, x)
     _, lost = st.product(b, y, log)
     rest = b.op("fma", y, log_rest, lost)
-    w = b.op("mul", y, _at_ends(b, x, log))
+    w = y * table_power.at_ends(b, x, log)
     # outside of the range of exp, `rest` may be large and means nothing
-    inside = b.op("lt", b.op("abs", w), -EXP[f64].range[0])
+    inside = abs(w) < -EXP[f64].range[0]
     rest = b.op("select", inside, rest, 0.0)
     r, k = reduced(b, st.clamp(b, w, *EXP[f64].range))
     rest = b.op("fma", k, -st.F64.ln2_rest, rest)
     # e**(r + rest) = 1 + r + rest + r r g(r), and what r + rest and 1 + r lose in rounding. So only
     # the last sum counts, and where the result is a float64 it comes out exact: x**1, 3**5.
     exact = r
-    r = b.op("add", exact, rest)
-    rest = b.op("sub", rest, b.op("sub", r, exact))
-    linear = b.op("add", 1.0, r)
-    small = b.op("fma", rest, linear, b.op("sub", r, b.op("sub", linear, 1.0)))
-    small = b.op("fma", b.op("mul", r, r), st.horner(b, r, EXP[f64].exp), small)
-    return b.op("scale", b.op("add", linear, small), k)
-
-
-def _at_ends(b: Builder, x: Operand, log: Operand) -> Value:
-    """The logarithm of any x >= 0, if `log` is that of the finite positive ones."""
-    log = b.op("select", b.op("lt", x, math.inf), log, x)
-    return b.op("select", b.op("eq", x, 0.0), -math.inf, log)
+    r = exact + rest
+    rest = rest - (r - exact)
+    linear = 1.0 + r
+    small = b.op("fma", rest, linear, r - (linear - 1.0))
+    small = b.op("fma", r * r, st.horner(b, r, EXP[f64].exp), small)
+    return b.op("scale", linear + small, k)
 
 
 def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
@@ -84,33 +75,33 @@ def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
     """
     f, k = st.split(b, x)
     # s + s_rest = f / (d + d_rest), d + d_rest = 2 + f
-    d = b.op("add", 2.0, f)
-    d_rest = b.op("sub", f, b.op("sub", d, 2.0))
-    inverse = b.op("div", 1.0, d)
-    s = b.op("mul", f, inverse)
-    minus = b.op("neg", s)
+    d = 2.0 + f
+    d_rest = f - (d - 2.0)
+    inverse = 1.0 / d
+    s = f * inverse
+    minus = -s
     left = b.op("fma", minus, d_rest, b.op("fma", minus, d, f))
-    s_rest = b.op("mul", left, inverse)
+    s_rest = left * inverse
 
     z, lost = st.product(b, s, s)
-    z_rest = b.op("fma", b.op("add", s, s), s_rest, lost)
+    z_rest = b.op("fma", s + s, s_rest, lost)
     cube, lost = st.product(b, s, z)
     cube_rest = b.op("fma", s, z_rest, b.op("fma", s_rest, z, lost))
 
     third = 2 / 3
-    tail = b.op("mul", z, st.horner(b, z, _ATANH))
-    c = b.op("add", third, tail)
-    c_rest = b.op("sub", tail, b.op("sub", c, third))
-    c_rest = b.op("add", c_rest, float.fromhex("0x1.5555555555555p-55"))
+    tail = z * st.horner(b, z, _ATANH)
+    c = third + tail
+    c_rest = tail - (c - third)
+    c_rest = c_rest + float.fromhex("0x1.5555555555555p-55")
     c_rest = b.op("fma", z_rest, _ATANH[0], c_rest)
 
     term, lost = st.product(b, cube, c)
     term_rest = b.op("fma", cube_rest, c, b.op("fma", cube, c_rest, lost))
     # k ln2 + 2 s, with ln2 as rounded; k ln2 - total is exact: it is about -2 s
-    twice = b.op("add", s, s)
+    twice = s + s
     total = b.op("fma", k, st.F64.ln2, twice)
-    rest = b.op("add", b.op("fma", k, st.F64.ln2, b.op("neg", total)), twice)
+    rest = b.op("fma", k, st.F64.ln2, -total) + twice
     rest = b.op("fma", k, st.F64.ln2_rest, rest)
-    rest = b.op("add", b.op("fma", 2.0, s_rest, rest), term_rest)
-    result = b.op("add", total, term)
-    return result, b.op("add", rest, b.op("sub", term, b.op("sub", result, total)))
+    rest = b.op("fma", 2.0, s_rest, rest) + term_rest
+    result = total + term
+    return result, rest + (term - (result - total))

@@ -134,12 +134,12 @@ def odd(single: float | None, double: float | None) -> Callable[[Lower], Lower]:
 
     def decorate(lower: Lower) -> Lower:
         def run(b: Builder, x: Operand) -> Operand:
-            a, edge = b.op("abs", x), double if x.dtype is f64 else single
+            a, edge = abs(x), double if x.dtype is f64 else single
             if edge is None:
                 result = lower(b, a)
             else:
                 result = lower(b, at_least(b, a, edge))
-                result = b.op("select", b.op("lt", a, edge), a, result)
+                result = b.op("select", a < edge, a, result)
             return with_sign(b, result, sign_of(b, x))
 
         return run
@@ -153,7 +153,7 @@ def near_zero(edge: float, linear: bool) -> Callable[[Lower], Lower]:
 
     def decorate(lower: Lower) -> Lower:
         def run(b: Builder, x: Operand) -> Operand:
-            tiny = b.op("lt", b.op("abs", x), edge)
+            tiny = abs(x) < edge
             result = lower(b, b.op("select", tiny, 0.0, x))
             return b.op("select", tiny, x, result) if linear else result
 
@@ -166,7 +166,7 @@ def has_square(b: Builder, x: Operand) -> Value:
     """Whether the square of x is a normal number, and not close to the least: by the exponent, in one test.
     An operation whose result is chosen by it takes the mask on AVX-512; of its opposite LLVM makes two."""
     bits = as_bits(b, x)
-    exponent = b.op("and", bits, 3 << (x.dtype.bits - 3))
+    exponent = bits & 3 << (x.dtype.bits - 3)
     return b.op("ne", exponent, 0)
 
 
@@ -179,7 +179,7 @@ def lifted_off_zero(b: Builder, x: Operand) -> Value:
     """x where it counts beside 1, else no denormal number: factors of products are slow, terms of sums are
     not."""
     form = form_of(x)
-    return b.op("add", x, math.ldexp(1.0, -form.lift + 2 * form.fraction))
+    return x + math.ldexp(1.0, -form.lift + 2 * form.fraction)
 
 
 def horner(b: Builder, x: Operand, coefficients: tuple[float, ...]) -> Operand:
@@ -194,13 +194,13 @@ def horner(b: Builder, x: Operand, coefficients: tuple[float, ...]) -> Operand:
 def at_most(b: Builder, x: Operand, limit: float) -> Value:
     """NaN stays. In this form it is one instruction of x86."""
     high = limit
-    return b.op("select", b.op("gt", x, high), high, x)
+    return b.op("select", x > high, high, x)
 
 
 def at_least(b: Builder, x: Operand, limit: float) -> Value:
     """NaN stays."""
     low = limit
-    return b.op("select", b.op("lt", x, low), low, x)
+    return b.op("select", x < low, low, x)
 
 
 def clamp(b: Builder, x: Operand, lo: float, hi: float) -> Value:
@@ -221,18 +221,18 @@ def as_float(b: Builder, bits: Operand) -> Value:
 
 def sign_of(b: Builder, x: Operand) -> Value:
     """The sign bit, as bits."""
-    return b.op("and", as_bits(b, x), form_of(x).sign)
+    return as_bits(b, x) & form_of(x).sign
 
 
 def with_sign(b: Builder, magnitude: Operand, sign: Operand) -> Value:
     """`magnitude`, which is not negative, with that sign bit."""
-    return as_float(b, b.op("or", as_bits(b, magnitude), sign))
+    return as_float(b, as_bits(b, magnitude) | sign)
 
 
 def copied_sign(b: Builder, magnitude: Operand, x: Operand) -> Value:
     """|magnitude| with the sign of x."""
-    kept = b.op("and", as_bits(b, magnitude), form_of(x).sign - 1)
-    return as_float(b, b.op("or", kept, sign_of(b, x)))
+    kept = as_bits(b, magnitude) & form_of(x).sign - 1
+    return as_float(b, kept | sign_of(b, x))
 
 
 def split(b: Builder, x: Operand) -> tuple[Value, Value]:
@@ -246,36 +246,36 @@ def split(b: Builder, x: Operand) -> tuple[Value, Value]:
     offset = 1 << (form.dtype.bits - 1 - form.fraction)
     origin = base + form.sign
     start: Operand = b.imm(origin, as_bits(b, x))
-    tiny = b.op("lt", x, form.minimum)
+    tiny = x < form.minimum
     x = b.op("select", tiny, lifted(b, x), x)
     start = b.op("select", tiny, origin + (form.lift << form.fraction), start)
-    distance = b.op("sub", as_bits(b, x), start)
-    high = b.op("shr", distance, form.fraction)
+    distance = as_bits(b, x) - start
+    high = distance >> form.fraction
     whole = math.ldexp(1.0, form.fraction)
     pattern = (form.bias + form.fraction) << form.fraction  # the bits of `whole`
-    k = b.op("sub", as_float(b, b.op("or", high, pattern)), whole + offset)
-    low = b.op("and", distance, (1 << form.fraction) - 1)
-    m = as_float(b, b.op("add", low, base))
-    return b.op("sub", m, 1.0), k
+    k = as_float(b, high | pattern) - (whole + offset)
+    low = distance & (1 << form.fraction) - 1
+    m = as_float(b, low + base)
+    return m - 1.0, k
 
 
 def significand(b: Builder, bits: Value) -> tuple[Value, Value]:
     """Of the bits of a positive normal number: its fraction's, and the number from 1 to 2 that has it."""
     form = form_of(bits)
-    fraction = b.op("and", bits, (1 << form.fraction) - 1)
-    return fraction, as_float(b, b.op("or", fraction, form.bias << form.fraction))
+    fraction = bits & (1 << form.fraction) - 1
+    return fraction, as_float(b, fraction | form.bias << form.fraction)
 
 
 def lifted(b: Builder, x: Operand) -> Value:
     """2**lift x of a denormal number that is not negative, or of 0: its bits are the fraction of a number
     from 1 on. Products of denormal numbers take a hundred times as long."""
     bits, form = as_bits(b, x), form_of(x)
-    return b.op("sub", as_float(b, b.op("or", bits, form.bias << form.fraction)), 1.0)
+    return as_float(b, bits | form.bias << form.fraction) - 1.0
 
 
 def at_ends(b: Builder, x: Operand, log: Operand) -> Value:
     """A logarithm: -inf at 0 and -0; inf and NaN stay, negative numbers become NaN: x inf + inf is that."""
-    odd = b.op("ge", as_bits(b, x), form_of(x).inf)
+    odd = as_bits(b, x) >= form_of(x).inf
     result = b.op("select", odd, b.op("fma", b.op("select", odd, x, math.inf), math.inf, math.inf), log)
     return b.op("select", b.op("eq", x, 0.0), -math.inf, result)
 
@@ -285,7 +285,7 @@ def about_inverse(b: Builder, x: Operand, less: float = 0.066) -> Value:
     Something finite at 0."""
     form = form_of(x)
     start = (2 * form.bias << form.fraction) - round(math.ldexp(less, form.fraction))
-    return as_float(b, b.op("sub", start, as_bits(b, x)))
+    return as_float(b, start - as_bits(b, x))
 
 
 # --- twice the precision -------------------------------------------------------------------------
@@ -293,37 +293,37 @@ def about_inverse(b: Builder, x: Operand, less: float = 0.066) -> Value:
 
 def fast_sum(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     """x + y and what rounding it loses; |x| >= |y|, or x is 0 (Dekker)."""
-    total = b.op("add", x, y)
-    return total, b.op("add", b.op("sub", x, total), y)
+    total = x + y
+    return total, x - total + y
 
 
 def whole_sum(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     """x + y and what rounding it loses (Knuth)."""
-    total = b.op("add", x, y)
-    part = b.op("sub", total, x)
-    return total, b.op("add", b.op("sub", x, b.op("sub", total, part)), b.op("sub", y, part))
+    total = x + y
+    part = total - x
+    return total, x - (total - part) + (y - part)
 
 
 def product(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     """x y and what rounding it loses."""
-    total = b.op("mul", x, y)
-    return total, b.op("fma", x, y, b.op("neg", total))
+    total = x * y
+    return total, b.op("fma", x, y, -total)
 
 
 def sum_of_product(b: Builder, x: Operand, y: Operand, z: Operand) -> tuple[Value, Value]:
     """x y + z and what rounding it loses; |z| >= |x y|, or z is 0."""
     total = b.op("fma", x, y, z)
-    return total, b.op("fma", x, y, b.op("sub", z, total))
+    return total, b.op("fma", x, y, z - total)
 
 
 def quotient(b: Builder, top: Pair, bottom: Pair) -> tuple[Value, Value]:
     """top / bottom, by one division; 1 / bottom must neither overflow nor be denormal."""
     (n, n_rest), (d, d_rest) = top, bottom
-    inverse = b.op("div", 1.0, d)
-    q = b.op("mul", n, inverse)
-    minus = b.op("neg", q)
-    left = b.op("add", b.op("fma", minus, d, n), b.op("fma", minus, d_rest, n_rest))
-    return q, b.op("mul", left, inverse)
+    inverse = 1.0 / d
+    q = n * inverse
+    minus = -q
+    left = b.op("fma", minus, d, n) + b.op("fma", minus, d_rest, n_rest)
+    return q, left * inverse
 
 
 def counted(b: Builder, count: Value, bias: int) -> Value:
@@ -333,8 +333,8 @@ def counted(b: Builder, count: Value, bias: int) -> Value:
     if form.dtype is f32:
         return b.op("cast", b.op("bitcast", count, dtype=i32), dtype=f32)
     pattern = (form.bias + form.fraction) << form.fraction
-    whole = as_float(b, b.op("or", count, pattern))
-    return b.op("sub", whole, 2.0**form.fraction + bias)
+    whole = as_float(b, count | pattern)
+    return whole - (2.0**form.fraction + bias)
 
 
 def element(b: Builder, number: Operand, elements: tuple[float, ...]) -> Value:
@@ -359,14 +359,14 @@ def rows(text: str) -> list[tuple[float, ...]]:
 def quarter(b: Builder, x: Operand) -> Value:
     """The number of the quarter of an octave in which x > 0 is: its last four bits are those of a table."""
     bits, form = as_bits(b, x), form_of(x)
-    return b.op("shr", bits, form.fraction - 2)
+    return bits >> form.fraction - 2
 
 
 def by_elements(b: Builder, number: Operand, x: Operand, terms: Sequence[tuple[float, ...]]) -> Value:
     """The polynomial in x whose coefficients, lowest first, are elements of tables. A long one is two in
     x**2, of which none waits for the other."""
     if len(terms) > _LONG:
-        square = b.op("mul", x, x)
+        square = x * x
         even, odd = (by_elements(b, number, square, terms[n::2]) for n in (0, 1))
         return b.op("fma", odd, x, even)
     total = element(b, number, terms[-1])
@@ -378,11 +378,11 @@ def by_elements(b: Builder, number: Operand, x: Operand, terms: Sequence[tuple[f
 def times(b: Builder, a: Operand, change: float) -> Value:
     """a (1 + change) of a number that is not negative, rounded once; the change is small. Without operations
     on denormal numbers, which are multiplied as the integers that their bits are."""
-    tiny, more = b.op("lt", a, form_of(a).minimum), change
+    tiny, more = a < form_of(a).minimum, change
     y = b.op("select", tiny, lifted(b, a), a)
     shifter = b.imm(1.5, a)
-    steps = b.op("sub", as_bits(b, b.op("fma", y, more, shifter)), as_bits(b, shifter))
-    whole = as_float(b, b.op("add", as_bits(b, a), steps))
+    steps = as_bits(b, b.op("fma", y, more, shifter)) - as_bits(b, shifter)
+    whole = as_float(b, as_bits(b, a) + steps)
     return b.op("select", tiny, whole, b.op("fma", y, more, y))
 
 

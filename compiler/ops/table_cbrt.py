@@ -65,39 +65,37 @@ def _root(b: Builder, x: Operand) -> Value:
     """Of a positive normal number."""
     form, (roots, roots_rest), (parts, parts_rest) = st.form_of(x), _roots(x.dtype), _thirds(x.dtype)
     bits = st.as_bits(b, x)
-    number = b.op("shr", bits, form.fraction - 4)
+    number = bits >> form.fraction - 4
     _, m = st.significand(b, bits)
-    exponent = b.op("shr", bits, form.fraction)
     placed = (2 * (form.bias + form.fraction) + 1) << (form.fraction - 1)  # the shifter
-    k = st.as_float(b, b.op("or", exponent, placed))
-    shifted = b.op("fma", b.op("sub", k, form.shifter), 1 / 3, form.shifter)
-    thirds = st.as_bits(b, b.op("fma", b.op("sub", shifted, form.shifter), -3.0, k))
+    k = st.as_float(b, bits >> form.fraction | placed)
+    shifted = b.op("fma", k - form.shifter, 1 / 3, form.shifter)
+    thirds = st.as_bits(b, b.op("fma", shifted - form.shifter, -3.0, k))
     r = b.op("fma", m, st.element(b, number, _D[x.dtype]), -1.0)
     first, second = st.element(b, number, roots), st.element(b, thirds, parts)
     total, rest = st.product(b, first, second)
     rest = b.op("fma", first, st.element(b, thirds, parts_rest), rest)
     if x.dtype is f32:
         rest = b.op("fma", st.element(b, number, roots_rest), second, rest)
-    root = b.op("add", total, b.op("fma", b.op("mul", total, r), st.horner(b, r, _ROOT[x.dtype]), rest))
-    places = st.as_bits(b, shifted)
-    up = b.op("shl", places, form.fraction)
-    return st.as_float(b, b.op("add", st.as_bits(b, root), up))
+    root = total + b.op("fma", total * r, st.horner(b, r, _ROOT[x.dtype]), rest)
+    up = st.as_bits(b, shifted) << form.fraction
+    return st.as_float(b, st.as_bits(b, root) + up)
 
 
 def cbrt(b: Builder, x: Operand) -> Value:
     """Zeros, infinities and NaN stay."""
     form = st.form_of(x)
-    a = b.op("abs", x)
+    a = abs(x)
     bits = st.as_bits(b, a)
     least = b.imm(1 << form.fraction, bits)
-    rare = b.op("ge", b.op("sub", bits, least), b.op("sub", form.inf, least))
+    rare = bits - least >= form.inf - least
 
     def slowly() -> tuple[Operand]:
-        tiny, more = b.op("lt", bits, least), -form.lift % 3  # octaves to a multiple of three
-        lifted = b.op("mul", st.lifted(b, a), 2.0**more)
+        tiny, more = bits < least, -form.lift % 3  # octaves to a multiple of three
+        lifted = st.lifted(b, a) * 2.0**more
         root = _root(b, b.op("select", tiny, lifted, a))
-        root = b.op("select", tiny, b.op("mul", root, 2.0 ** -((form.lift + more) // 3)), root)
-        usual = b.op("and", b.op("gt", a, 0.0), b.op("lt", bits, form.inf))
+        root = b.op("select", tiny, root * 2.0 ** -((form.lift + more) // 3), root)
+        usual = (a > 0.0) & (bits < form.inf)
         return (b.op("select", usual, root, a),)
 
     return st.with_sign(b, st.where(b, rare, _root(b, a), slowly), st.sign_of(b, x))

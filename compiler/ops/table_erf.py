@@ -115,8 +115,8 @@ def erf(b: Builder, a: Operand) -> Value:
     factors, *terms = st.rows(_ERF[a.dtype])
     t = st.clamp(b, a, low, _RANGE[a.dtype])
     shifted = b.op("fma", t, 1 / step, form.shifter)
-    r = b.op("fma", b.op("sub", shifted, form.shifter), -step, t)
+    r = b.op("fma", shifted - form.shifter, -step, t)
     number = st.as_bits(b, shifted)
     usual = b.op("fma", st.element(b, number, factors), t, st.by_elements(b, number, r, terms))
-    small = b.op("lt", a, low)
+    small = a < low
     return st.where(b, small, usual, lambda: (st.times(b, a, _MORE),))

@@ -126,16 +126,16 @@ def erfc(b: Builder, x: Operand) -> Operand:
     """1 - erf(x). 2 at -inf, 0 at inf."""
     dtype, form = x.dtype, st.form_of(x)
     centres, factors, *terms = st.rows(_ERFC[dtype])
-    a = st.clamp(b, b.op("abs", x), form.least, _RANGE[dtype])
-    number = st.quarter(b, b.op("add", a, _START[dtype]))
-    h = b.op("sub", a, st.element(b, number, centres))
+    a = st.clamp(b, abs(x), form.least, _RANGE[dtype])
+    number = st.quarter(b, a + _START[dtype])
+    h = a - st.element(b, number, centres)
     slopes = terms.pop() if dtype is f64 else None
     w = st.by_elements(b, number, h, terms)
     if slopes is not None:
         w = b.op("fma", st.element(b, number, slopes), h, w)
     square, lost = st.product(b, a, a)
-    power, *_ = e_in_parts(b, b.op("neg", square))
-    q = b.op("fma", b.op("neg", lost), power.q, b.op("sub", power.q, lost))
+    power = e_in_parts(b, -square)
+    q = b.op("fma", -lost, power.q, power.q - lost)
     q, value = b.op("fma", q, w, q), st.element(b, number, factors)
 
     def but_w(scale: Operand) -> st.Pair:
@@ -143,11 +143,11 @@ def erfc(b: Builder, x: Operand) -> Operand:
         return total, b.op("fma", total, q, rest)
 
     total, rest = but_w(power.scale)
-    usual = b.op("add", total, b.op("fma", total, w, rest))
+    usual = total + b.op("fma", total, w, rest)
 
     def slowly() -> tuple[Operand]:
         scale, exponent, k = apart(b, power)
         return (scaled_once(b, *but_w(scale), w, exponent, k),)
 
-    result = st.where(b, b.op("gt", a, _USUAL[dtype]), usual, slowly)
-    return b.op("select", b.op("lt", x, 0.0), b.op("sub", 2.0, result), result)
+    result = st.where(b, a > _USUAL[dtype], usual, slowly)
+    return b.op("select", x < 0.0, 2.0 - result, result)

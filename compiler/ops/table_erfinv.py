@@ -195,33 +195,33 @@ def erfinv(b: Builder, a: Operand) -> Value:
     p, form = _ERFINV[a.dtype], st.form_of(a)
     bits = st.as_bits(b, a)
     least, one = (form.bias - p.small) << form.fraction, form.bias << form.fraction
-    rare = b.op("ge", b.op("sub", bits, least), one - least)
+    rare = bits - least >= one - least
     usual = _usual(b, st.at_least(b, a, 2.0**-p.small), p)
 
     def slowly() -> tuple[Operand]:
         small = st.times(b, a, _MORE)
         end = b.op("select", b.op("eq", a, 1.0), b.imm(math.inf, a), b.imm(math.nan, a))
-        return (b.op("select", b.op("lt", a, 1.0), small, end),)
+        return (b.op("select", a < 1.0, small, end),)
 
     return st.where(b, rare, usual, slowly)
 
 
 def _usual(b: Builder, a: Operand, p: _Inverse) -> Operand:
-    rest, form = b.op("sub", 1.0, a), st.form_of(a)
+    rest, form = 1.0 - a, st.form_of(a)
     bits = st.as_bits(b, rest)
-    number = b.op("shr", bits, form.fraction - 4)
+    number = bits >> form.fraction - 4
     _, m = st.significand(b, bits)
     r = b.op("fma", m, st.element(b, number, p.d), -1.0)
     octaves = st.counted(b, number, 16 * form.bias)
     high = b.op("fma", octaves, -p.k / 16, st.element(b, number, _high(p, form.left)))
-    low = b.op("mul", r, st.horner(b, r, p.log))
-    outer = b.op("gt", a, p.edge)
+    low = r * st.horner(b, r, p.log)
+    outer = a > p.edge
     v, v_rest = b.op("select", outer, high, a), b.op("select", outer, low, 0.0)
     place: Operand = v
     if p.parabola:
-        place = b.op("select", outer, high, b.op("mul", a, st.horner(b, a, p.parabola)))
-    number = st.quarter(b, b.op("add", place, 0.5))
+        place = b.op("select", outer, high, a * st.horner(b, a, p.parabola))
+    number = st.quarter(b, place + 0.5)
     centres, factors, *terms = st.rows(p.pieces)
-    r = b.op("add", b.op("sub", v, st.element(b, number, centres)), v_rest)
+    r = v - st.element(b, number, centres) + v_rest
     beyond = st.by_elements(b, number, r, terms)
     return b.op("fma", st.element(b, number, factors), a, beyond)

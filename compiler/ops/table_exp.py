@@ -64,7 +64,7 @@ def reduced(b: Builder, x: Operand) -> tuple[Value, Value, Value]:
     form = st.form_of(x)
     shifter = form.shifter / 16
     shifted = b.op("fma", x, 1.4426950408889634, shifter)
-    k = b.op("sub", shifted, shifter)
+    k = shifted - shifter
     # exact: a multiple of 2**-29 (2**-57), and below 2**-5
     return shifted, k, b.op("fma", k, -form.ln2, x)
 
@@ -77,22 +77,22 @@ def e_to(b: Builder, x: Operand) -> Power:
     return Power(scale, b.op("fma", r, st.horner(b, r, e_terms(x)), rest), steps)
 
 
-def e_in_parts(b: Builder, x: Operand) -> tuple[Power, Value, Value]:
-    """(power, r, v), q = r + v, r exact and v below 0.0003: with two instructions more and less error, for
-    what adds errors of its own."""
+def e_in_parts(b: Builder, x: Operand) -> Power:
+    """q = r + v, r exact and v below 0.0003: with two instructions more and less error, for what adds errors
+    of its own."""
     shifted, k, r = reduced(b, x)
     scale, rest, steps = looked_up(b, shifted)
     rest = b.op("fma", k, -st.form_of(x).ln2_rest, rest)
     rest = b.op("fma", rest, r, rest)
-    v = b.op("fma", b.op("mul", r, r), st.horner(b, r, e_terms(x)[1:]), rest)
-    return Power(scale, b.op("add", r, v), steps), r, v
+    v = b.op("fma", r * r, st.horner(b, r, e_terms(x)[1:]), rest)
+    return Power(scale, r + v, steps)
 
 
 def two_to(b: Builder, x: Operand) -> Power:
     """Of |x| <= 152 (1077)."""
     shifter = st.form_of(x).shifter / 16
-    shifted = b.op("add", x, shifter)
-    r = b.op("sub", x, b.op("sub", shifted, shifter))
+    shifted = x + shifter
+    r = x - (shifted - shifter)
     scale, rest, steps = looked_up(b, shifted)
     return Power(scale, b.op("fma", r, st.horner(b, r, _TWO[x.dtype]), rest), steps)
 
@@ -112,7 +112,7 @@ def scaled(b: Builder, steps: Value, powers: tuple[float, ...], down: bool = Fal
     entries = tuple(
         form.bits(power) + (plus << form.fraction) - signs * (j << place) for j, power in enumerate(powers)
     )
-    places = b.op("shl", steps, place)
+    places = steps << place
     return st.as_float(b, b.op("sub" if down else "add", st.bits_of(b, steps, entries), places))
 
 
@@ -124,23 +124,23 @@ def sum_of(b: Builder, x: Power) -> Value:
 def apart(b: Builder, x: Power) -> tuple[Value, Value, Value]:
     """(s, exponent, k): S = 2**k s, 1 <= s < 2, of a whole k; `exponent` is k in the place of an exponent."""
     form = st.form_of(x.scale)
-    whole = b.op("and", x.steps, (1 << form.dtype.bits) - 16)
-    exponent = b.op("shl", whole, form.fraction - 4)
-    s = st.as_float(b, b.op("sub", st.as_bits(b, x.scale), exponent))
-    return s, exponent, b.op("sub", st.as_float(b, whole), form.shifter / 16)
+    whole = x.steps & (1 << form.dtype.bits) - 16
+    exponent = whole << form.fraction - 4
+    s = st.as_float(b, st.as_bits(b, x.scale) - exponent)
+    return s, exponent, st.as_float(b, whole) - form.shifter / 16
 
 
 def scaled_once(b: Builder, s: Operand, rest: Operand, more: Operand, exponent: Operand, k: Operand) -> Value:
     """2**k (s (1 + more) + rest), rounded once where it is a denormal number, too: beside 2**(-126 - k), of
     float64 2**(-1022 - k), it has the last place of the result."""
     form = st.form_of(s)
-    place = st.as_float(b, b.op("sub", 1 << form.fraction, exponent))
-    denormal = b.op("lt", b.op("fma", s, more, s), place)
+    place = st.as_float(b, (1 << form.fraction) - exponent)
+    denormal = b.op("fma", s, more, s) < place
     base = b.op("select", denormal, place, 0.0)
-    total = b.op("add", s, base)
-    lost = b.op("add", b.op("sub", s, b.op("sub", total, base)), rest)
-    total = b.op("add", total, b.op("fma", s, more, lost))
-    return b.op("scale", b.op("sub", total, base), k)
+    total = s + base
+    lost = s - (total - base) + rest
+    total = total + b.op("fma", s, more, lost)
+    return b.op("scale", total - base, k)
 
 
 def rounded_once(b: Builder, x: Power) -> Value:

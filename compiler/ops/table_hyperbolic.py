@@ -105,19 +105,17 @@ def expm1(b: Builder, x: Operand) -> Operand:
     short, rests = _short(x.dtype)
     s = scaled(b, steps, short)
     rest = b.op("fma", k, -form.ln2_rest, st.element(b, steps, rests))
-    whole = b.op("add", r, rest)
-    v = b.op("fma", b.op("mul", whole, whole), st.horner(b, whole, e_terms(x)[1:]), rest)
-    start = b.op("add", s, -1.0)
-    total, lost = st.sum_of_product(b, s, r, start)
-    usual = b.op("select", counts, b.op("add", total, b.op("fma", s, v, lost)), x)
+    whole = r + rest
+    v = b.op("fma", whole * whole, st.horner(b, whole, e_terms(x)[1:]), rest)
+    total, lost = st.sum_of_product(b, s, r, s + -1.0)
+    usual = b.op("select", counts, total + b.op("fma", s, v, lost), x)
 
     def slowly() -> tuple[Operand]:
         power = e_to(b, st.at_most(b, x, p.ends[1]))
         beyond = b.op("fma", power.scale, power.q, -1.0)
-        huge = b.op("gt", x, p.usual)
-        return (b.op("select", huge, rounded_once(b, power), b.op("add", power.scale, beyond)),)
+        return (b.op("select", x > p.usual, rounded_once(b, power), power.scale + beyond),)
 
-    return st.where(b, b.op("gt", x, p.exact), usual, slowly)
+    return st.where(b, x > p.exact, usual, slowly)
 
 
 @data
@@ -137,9 +135,9 @@ def _powers(b: Builder, a: Operand) -> _Powers:
     steps = st.as_bits(b, shifted)
     s, t = scaled(b, steps, up, plus=-1), scaled(b, steps, down, down=True, plus=-1)
     rest = b.op("fma", k, -form.ln2_rest, st.element(b, steps, rests))
-    r = b.op("add", r, rest)
-    z = b.op("mul", r, r)
-    minus, even, odd = b.op("neg", r), st.horner(b, z, p.even), st.horner(b, z, p.odd)
+    r = r + rest
+    z = r * r
+    minus, even, odd = -r, st.horner(b, z, p.even), st.horner(b, z, p.odd)
     return _Powers(s, t, *(b.op("fma", z, b.op("fma", n, odd, even), n) for n in (r, minus)))
 
 
@@ -147,31 +145,29 @@ def _half_power(b: Builder, a: Operand) -> Value:
     """e**a / 2, which e**-a does not count beside; inf from where it overflows."""
     power = e_to(b, st.at_most(b, a, _form(a)[0].ends[1]))
     s, _, k = apart(b, power)
-    return b.op("scale", b.op("fma", s, power.q, s), b.op("sub", k, 1.0))
+    return b.op("scale", b.op("fma", s, power.q, s), k - 1.0)
 
 
 def cosh(b: Builder, x: Operand) -> Operand:
     """The hyperbolic cosine. inf at -inf and inf."""
     p, form = _form(x)
-    a = st.at_least(b, b.op("abs", x), form.half)
+    a = st.at_least(b, abs(x), form.half)
     e = _powers(b, a)
     other = b.op("fma", e.t, e.down, e.t)
-    usual = b.op("add", e.s, b.op("fma", e.s, e.up, other))
-    large = b.op("gt", a, p.usual)
-    return st.where(b, large, usual, lambda: (_half_power(b, a),))
+    usual = e.s + b.op("fma", e.s, e.up, other)
+    return st.where(b, a > p.usual, usual, lambda: (_half_power(b, a),))
 
 
 def sinh(b: Builder, x: Operand) -> Value:
     """The hyperbolic sine. -0 at -0, inf at inf."""
     p, form = _form(x)
-    a = b.op("abs", x)
-    m = b.op("select", b.op("lt", a, form.half), 0.0, a)  # no cube is a denormal number
+    a = abs(x)
+    m = b.op("select", a < form.half, 0.0, a)  # no cube is a denormal number
     e = _powers(b, m)
     other = b.op("fma", e.t, e.down, e.t)
-    total = b.op("add", e.s, b.op("fma", e.s, e.up, b.op("neg", other)))
-    z = b.op("mul", m, m)
-    near = b.op("fma", b.op("mul", a, z), st.horner(b, z, p.sinh), a)
-    usual = b.op("select", b.op("lt", a, 0.7), near, total)
-    large = b.op("gt", a, p.usual)
-    result = st.where(b, large, usual, lambda: (_half_power(b, a),))
+    total = e.s + b.op("fma", e.s, e.up, -other)
+    z = m * m
+    near = b.op("fma", a * z, st.horner(b, z, p.sinh), a)
+    usual = b.op("select", a < 0.7, near, total)
+    result = st.where(b, a > p.usual, usual, lambda: (_half_power(b, a),))
     return st.with_sign(b, result, st.sign_of(b, x))

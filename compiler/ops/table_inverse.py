@@ -22,11 +22,11 @@ _LARGE = {f32: 2.0**60, f64: 2.0**500}  # from here on, it is log(2 x), and squa
 def _inverse(b: Builder, x: Operand, beside: Operand) -> Value:
     """About 1 / x of x >= 1, by 2 - x; that is the larger one near 1 alone."""
     other = st.about_inverse(b, x, _LESS)
-    return b.op("select", b.op("gt", beside, other), beside, other)
+    return b.op("select", beside > other, beside, other)
 
 
 def _from_one(b: Builder, x: Operand) -> Value:
-    return _inverse(b, x, b.op("sub", 2.0, x))
+    return _inverse(b, x, 2.0 - x)
 
 
 def _twice(b: Builder, x: Operand) -> Operand:
@@ -38,45 +38,43 @@ def _twice(b: Builder, x: Operand) -> Operand:
 def arcsinh(b: Builder, a: Operand) -> Operand:
     """The inverse of sinh. -0 at -0, inf at inf."""
     root = b.op("sqrt", b.op("fma", a, a, 1.0))
-    minus = b.op("neg", root)
+    minus = -root
     left = b.op("fma", a, a, b.op("fma", minus, root, 1.0))
     y, rest = st.fast_sum(b, root, a)
-    half = b.op("mul", _from_one(b, root), 0.5)
-    rest = b.op("fma", left, half, rest)
-    usual = table_log.log_of(b, y, b.op("mul", rest, _from_one(b, y)))
-    rare = b.op("not", b.op("le", a, _LARGE[a.dtype]))
+    rest = b.op("fma", left, _from_one(b, root) * 0.5, rest)
+    usual = table_log.log_of(b, y, rest * _from_one(b, y))
+    rare = ~(a <= _LARGE[a.dtype])
     return st.where(b, rare, usual, lambda: (_twice(b, a),))
 
 
 def arccosh(b: Builder, a: Operand) -> Operand:
     """The inverse of cosh. 0 at 1, NaN below, inf at inf."""
-    beyond = b.op("sub", a, 1.0)  # a**2 - 1 = beyond**2 + 2 beyond
-    twice = b.op("add", beyond, beyond)
+    beyond = a - 1.0  # a**2 - 1 = beyond**2 + 2 beyond
+    twice = beyond + beyond
     root = b.op("sqrt", b.op("fma", beyond, beyond, twice))
-    left = b.op("fma", beyond, beyond, b.op("fma", b.op("neg", root), root, twice))
+    left = b.op("fma", beyond, beyond, b.op("fma", -root, root, twice))
     y, rest = st.fast_sum(b, a, root)
-    rest = b.op("fma", left, st.about_inverse(b, b.op("add", root, root)), rest)
-    usual = table_log.log_of(b, y, b.op("mul", rest, _from_one(b, y)))
-    inside = b.op("and", b.op("ge", a, 1.0), b.op("le", a, _LARGE[a.dtype]))
+    rest = b.op("fma", left, st.about_inverse(b, root + root), rest)
+    usual = table_log.log_of(b, y, rest * _from_one(b, y))
+    inside = (a >= 1.0) & (a <= _LARGE[a.dtype])
 
     def slowly() -> tuple[Operand]:
-        return (_twice(b, b.op("select", b.op("lt", a, 1.0), -1.0, a)),)
+        return (_twice(b, b.op("select", a < 1.0, -1.0, a)),)
 
-    return st.where(b, b.op("not", inside), usual, slowly)
+    return st.where(b, ~inside, usual, slowly)
 
 
 @st.odd(*st.HALF)
 def arctanh(b: Builder, a: Operand) -> Operand:
     """The inverse of tanh. -0 at -0, inf at 1, NaN beyond."""
     one = b.imm(1.0, a)
-    (n, n_rest), (d, d_rest) = st.fast_sum(b, one, a), st.fast_sum(b, one, b.op("neg", a))
-    y = b.op("div", n, d)
-    minus = b.op("neg", y)
-    left = b.op("fma", minus, d_rest, b.op("add", b.op("fma", minus, d, n), n_rest))
-    log = table_log.log_of(b, y, b.op("mul", left, _inverse(b, n, d)))  # as d y = n
-    usual = b.op("mul", log, 0.5)
+    (n, n_rest), (d, d_rest) = st.fast_sum(b, one, a), st.fast_sum(b, one, -a)
+    y = n / d
+    minus = -y
+    left = b.op("fma", minus, d_rest, b.op("fma", minus, d, n) + n_rest)
+    usual = table_log.log_of(b, y, left * _inverse(b, n, d)) * 0.5  # as d y = n
 
     def slowly() -> tuple[Operand]:
         return (b.op("select", b.op("eq", a, one), b.imm(math.inf, a), b.imm(math.nan, a)),)
 
-    return st.where(b, b.op("not", b.op("lt", a, one)), usual, slowly)
+    return st.where(b, ~(a < one), usual, slowly)

@@ -136,16 +136,14 @@ LOG10 = {
 
 def rare(b: Builder, x: Operand) -> Value:
     """Whether x is no positive normal number."""
-    form = st.form_of(x)
-    bits = st.as_bits(b, x)
-    least = 1 << form.fraction
-    return b.op("ge", b.op("sub", bits, least), form.inf - (1 << form.fraction))
+    least, inf = 1 << st.form_of(x).fraction, st.form_of(x).inf
+    return st.as_bits(b, x) - least >= inf - least
 
 
 def lifted(b: Builder, x: Operand) -> st.Pair:
     """(y, octaves): |x| = 2**octaves y where x is a denormal number, which y is not; else x."""
-    a, form = b.op("abs", x), st.form_of(x)
-    tiny = b.op("lt", a, form.minimum)
+    a, form = abs(x), st.form_of(x)
+    tiny = a < form.minimum
     y = b.op("select", tiny, st.lifted(b, a), x)
     return y, b.op("select", tiny, b.imm(-form.lift, x), 0.0)
 
@@ -159,7 +157,7 @@ def log_of_sum(b: Builder, y: st.Pair, octaves: Operand | None = None) -> Value:
 def log_of(b: Builder, x: Operand, more: Operand) -> Value:
     """ln(x) + more of a positive normal number."""
     terms = _terms(b, x, LN)
-    return _near(b, replace(terms, low=b.op("add", terms.low, more)))
+    return _near(b, replace(terms, low=terms.low + more))
 
 
 def ln_twice(b: Builder, x: Operand, octaves: Operand | None = None, rest: Operand | None = None) -> st.Pair:
@@ -170,11 +168,11 @@ def ln_twice(b: Builder, x: Operand, octaves: Operand | None = None, rest: Opera
     r = terms.r  # exact, as no d has more than six bits, and five where r is above 1/32
     square, square_rest = st.product(b, r, r)
     minus_half = b.imm(q[1], x)
-    low = b.op("fma", b.op("mul", square, r), st.horner(b, r, q[2:]), low)
+    low = b.op("fma", square * r, st.horner(b, r, q[2:]), low)
     low = b.op("fma", square_rest, minus_half, low)
     total, lost = st.fast_sum(b, terms.high, r)
     total, less = st.sum_of_product(b, square, minus_half, total)
-    return st.fast_sum(b, total, b.op("add", low, b.op("add", lost, less)))
+    return st.fast_sum(b, total, low + (lost + less))
 
 
 @data
@@ -190,20 +188,20 @@ class _Terms:
 
     def beside(self, b: Builder, rest: Operand) -> Value:
         """low + rest / x."""
-        part = b.op("mul", b.op("mul", rest, self.power()), self.d)
-        less = b.op("fma", self.r, self.r, b.op("neg", self.r))  # 1 / (1 + r) - 1
-        return b.op("add", self.low, b.op("fma", part, less, part))
+        part = rest * self.power() * self.d
+        less = b.op("fma", self.r, self.r, -self.r)  # 1 / (1 + r) - 1
+        return self.low + b.op("fma", part, less, part)
 
 
 def _terms(b: Builder, x: Operand, by_type: Base, octaves: Operand | None = None) -> _Terms:
     """Of 2**octaves x, if x is positive and normal."""
     base, form = by_type[x.dtype], st.form_of(x)
     bits = st.as_bits(b, x)
-    number = b.op("shr", bits, form.fraction - 4)
-    count = number if base.sixteenths else b.op("shr", bits, form.fraction)
+    number = bits >> form.fraction - 4
+    count = number if base.sixteenths else bits >> form.fraction
     k: Operand = st.counted(b, count, form.bias * (16 if base.sixteenths else 1))
     if octaves is not None:
-        k = b.op("fma", octaves, 16.0, k) if base.sixteenths else b.op("add", k, octaves)
+        k = b.op("fma", octaves, 16.0, k) if base.sixteenths else k + octaves
     fraction, m = st.significand(b, bits)
     d = st.element(b, number, base.d)
     r = b.op("fma", m, d, -base.c)
@@ -214,8 +212,7 @@ def _terms(b: Builder, x: Operand, by_type: Base, octaves: Operand | None = None
         low = b.op("fma", k, base.step[1], low)
 
     def power() -> Value:
-        exponent = b.op("sub", bits, fraction)
-        return st.as_float(b, b.op("sub", 2 * form.bias << form.fraction, exponent))
+        return st.as_float(b, (2 * form.bias << form.fraction) - (bits - fraction))
 
     return _Terms(r, high, low, d, power, base)
 
@@ -227,11 +224,11 @@ def _near(b: Builder, x: _Terms, rest: Operand | None = None) -> Value:
     if base.q[0]:
         small = b.op("fma", r, st.horner(b, r, base.q), low)
     else:
-        small = b.op("fma", b.op("mul", r, r), st.horner(b, r, base.q[1:]), low)
+        small = b.op("fma", r * r, st.horner(b, r, base.q[1:]), low)
     if base.plain:
-        return b.op("add", x.high, b.op("add", r, small))
+        return x.high + (r + small)
     total, lost = st.fast_sum(b, x.high, r)
-    return b.op("add", total, b.op("add", lost, small))
+    return total + (lost + small)
 
 
 def log_twice(b: Builder, y: st.Pair) -> st.Pair:

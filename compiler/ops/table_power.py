@@ -17,30 +17,34 @@ _USUAL = 87.0  # from here on, it may be a denormal number, or overflow
 
 def _times(b: Builder, y: Operand, x: Pair) -> tuple[Value, Value]:
     """y (x + rest), as a sum of two."""
-    w = b.op("mul", y, x[0])
-    return w, b.op("fma", y, x[1], b.op("fma", y, x[0], b.op("neg", w)))
+    w = y * x[0]
+    return w, b.op("fma", y, x[1], b.op("fma", y, x[0], -w))
 
 
 def _e_to(b: Builder, w: Operand, rest: Operand) -> Power:
     shifted, k, r = reduced(b, w)
     scale, lack, steps = looked_up(b, shifted)
-    r = b.op("add", r, b.op("fma", k, -F32.ln2_rest, rest))
+    r = r + b.op("fma", k, -F32.ln2_rest, rest)
     return Power(scale, b.op("fma", r, horner(b, r, e_terms(r)), lack), steps)
 
 
 def usual(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     """(x**y, whether that is not the usual case)."""
     w, rest = _times(b, settled(b, y), ln_twice(b, x))
-    inside = b.op("le", b.op("abs", w), _USUAL)  # NaN is not
-    return sum_of(b, _e_to(b, w, rest)), b.op("or", rare(b, x), b.op("not", inside))
+    inside = abs(w) <= _USUAL  # NaN is not
+    return sum_of(b, _e_to(b, w, rest)), rare(b, x) | ~inside
 
 
 def magnitude(b: Builder, x: Operand, y: Operand) -> Value:
     """x**y for x >= 0 and finite y."""
     log, log_rest = ln_twice(b, *lifted(b, x))
     w, rest = _times(b, y, (log, log_rest))
-    inside = b.op("lt", b.op("abs", w), -2 * _ENDS[0])  # beyond, `rest` means nothing
+    inside = abs(w) < -2 * _ENDS[0]  # beyond, `rest` means nothing
     rest = b.op("select", inside, rest, 0.0)
-    log = b.op("select", b.op("lt", x, math.inf), log, x)
-    log = b.op("select", b.op("eq", x, 0.0), -math.inf, log)
-    return rounded_once(b, _e_to(b, clamp(b, b.op("mul", y, log), *_ENDS), rest))
+    return rounded_once(b, _e_to(b, clamp(b, y * at_ends(b, x, log), *_ENDS), rest))
+
+
+def at_ends(b: Builder, x: Operand, log: Operand) -> Value:
+    """The logarithm of any x >= 0, if `log` is that of the finite positive ones."""
+    log = b.op("select", x < math.inf, log, x)
+    return b.op("select", b.op("eq", x, 0.0), -math.inf, log)

@@ -124,11 +124,11 @@ def tanh(b: Builder, x: Operand) -> Value:
     """The hyperbolic tangent. -0 at -0, 1 at inf, -1 at -inf."""
     (centres, factors, start, *terms), form = st.rows(_TANH[x.dtype]), st.form_of(x)
     a = st.at_most(b, x, _LAST[x.dtype])
-    number = st.quarter(b, b.op("add", a, _START[a.dtype]))
-    r = b.op("sub", a, st.element(b, number, centres))
+    number = st.quarter(b, a + _START[a.dtype])
+    r = a - st.element(b, number, centres)
     # Where powers of r would be denormal, P does not count: r and A are 0 there, and what is added is a, as a
     # product with a denormal number takes a hundred times as long.
-    usual = b.op("ge", a, form.half)
+    usual = a >= form.half
     r = b.op("select", usual, r, 0.0)
     beyond = st.by_elements(b, number, r, terms)
     beyond = b.op("fma", beyond, r, b.op("select", usual, st.element(b, number, start), a))

@@ -66,90 +66,86 @@ def _two_over_pi() -> list[int]:
 def _window(b: Builder, at: Value, most: int) -> list[Value]:
     """192 bits of 2/pi, from bit `at` (at most `most`) of its words on, as six words of 32 bits, lowest
     first."""
-    number = b.op("shr", at, 6)
+    number = at >> 6
     words: list[Operand] = [b.imm(w, at) for w in _two_over_pi()[: (most >> 6) + 4]]
     step = 1 << max(0, (most >> 6).bit_length() - 1)
     while step:  # the words from `number` on, by the bits of the number
-        on = b.op("ne", b.op("and", number, step), 0)
+        on = b.op("ne", number & step, 0)
         left = min(len(words), 4 + step - 1)
         words = [b.op("select", on, words[min(n + step, len(words) - 1)], words[n]) for n in range(left)]
         step //= 2
-    up = b.op("and", at, 63)
-    down = b.op("sub", 63, up)
+    up = at & 63
+    down = 63 - up
     found: list[Value] = []
     for high, low in pairwise(words):
-        rest = b.op("shr", b.op("shr", low, 1), down)
-        word = b.op("or", b.op("shl", high, up), rest)
-        found = [b.op("and", word, 0xFFFFFFFF), b.op("shr", word, 32), *found]
+        rest = low >> 1 >> down
+        word = high << up | rest
+        found = [word & 0xFFFFFFFF, word >> 32, *found]
     return found
 
 
 def _whole(b: Builder, bits: Value) -> Value:
     """The float64 of an integer below 2**52."""
-    return b.op("sub", st.as_float(b, b.op("or", bits, 0x433 << 52)), 2.0**52)
+    return st.as_float(b, bits | 0x433 << 52) - 2.0**52
 
 
 def _by_integers(b: Builder, x: Operand, top: int, turn: int, offset: int) -> tuple[Value, Value, Value]:
     """(r, rest, k) of 2**20 <= |x| < 2**top: |x| = (k + offset/2) u + r + rest, the unit u being pi/2 if
     turn is 2, pi if turn is 1; all three negated (the offset counted into k) where x is negative. inf gives
     NaN."""
-
-    def join(high: Value, low: Value) -> Value:
-        return b.op("or", b.op("shl", high, 32), low)
-
-    bits = st.as_bits(b, b.op("abs", x))
-    exponent = b.op("shr", bits, 52)  # x = m * 2**(exponent - 1075); bit 0 of the words is 2**41
-    window = _window(b, b.op("sub", exponent, 1075 - 40), top - 1 - 52 + 40)
-    m = b.op("or", b.op("and", bits, (1 << 52) - 1), 1 << 52)
-    m_low, m_high = b.op("and", m, 0xFFFFFFFF), b.op("shr", m, 32)
+    bits = st.as_bits(b, abs(x))
+    exponent = bits >> 52  # x = m * 2**(exponent - 1075); bit 0 of the words is 2**41
+    window = _window(b, exponent - (1075 - 40), top - 1 - 52 + 40)
+    m = bits & (1 << 52) - 1 | 1 << 52
+    m_low, m_high = m & 0xFFFFFFFF, m >> 32
     columns: list[list[Value]] = [[] for _ in range(8)]
     for n, word in enumerate(window):
         for place, part in ((n, m_low), (n + 1, m_high)):
             if place < 6:
-                both = b.op("mul", part, word)
-                columns[place].append(b.op("and", both, 0xFFFFFFFF))
-                columns[place + 1].append(b.op("shr", both, 32))
+                both = part * word
+                columns[place].append(both & 0xFFFFFFFF)
+                columns[place + 1].append(both >> 32)
     digits: list[Value] = []
     for n, column in enumerate(columns[:6]):
-        total = functools.reduce(lambda x, y: b.op("add", x, y), column)
-        digits.append(b.op("and", total, 0xFFFFFFFF))
-        columns[n + 1].append(b.op("shr", total, 32))
+        total = functools.reduce(lambda x, y: x + y, column)
+        digits.append(total & 0xFFFFFFFF)
+        columns[n + 1].append(total >> 32)
     # |x| 2/pi, modulo 4, times 2**126
-    high, low = join(digits[5], digits[4]), join(digits[3], digits[2])
+    high, low = digits[5] << 32 | digits[4], digits[3] << 32 | digits[2]
     if offset:
-        high = b.op("sub", high, 1 << (63 - turn))
-    signed = b.op("or", b.op("shl", high, turn), b.op("shr", low, 64 - turn))
-    low = b.op("shl", low, turn)
-    k = b.op("add", b.op("shr", high, 64 - turn), b.op("shr", signed, 63))
-    biased = _whole(b, b.op("xor", b.op("shr", signed, 32), 1 << 31))
-    first = b.op("mul", b.op("sub", biased, 2.0**31), 2.0**-32)
-    second = b.op("mul", _whole(b, b.op("and", signed, 0xFFFFFFFF)), 2.0**-64)
-    third = b.op("mul", _whole(b, b.op("shr", low, 32)), 2.0**-96)
-    fourth = b.op("mul", _whole(b, b.op("and", low, 0xFFFFFFFF)), 2.0**-128)
+        high = high - (1 << (63 - turn))
+    signed = high << turn | low >> 64 - turn
+    low = low << turn
+    k = (high >> 64 - turn) + (signed >> 63)
+    biased = _whole(b, signed >> 32 ^ 1 << 31)
+    first = (biased - 2.0**31) * 2.0**-32
+    second = _whole(b, signed & 0xFFFFFFFF) * 2.0**-64
+    third = _whole(b, low >> 32) * 2.0**-96
+    fourth = _whole(b, low & 0xFFFFFFFF) * 2.0**-128
     part, lost = st.fast_sum(b, first, second)
-    part, lost = st.fast_sum(b, part, b.op("add", lost, b.op("add", third, fourth)))
+    part, lost = st.fast_sum(b, part, lost + (third + fourth))
     unit = 2.0 ** (2 - turn)
     r, rest = st.product(b, part, b.imm(unit * _HALF_PI[0], x))
     rest = b.op("fma", part, unit * _HALF_PI[1], rest)
     rest = b.op("fma", lost, unit * _HALF_PI[0], rest)
-    negative = b.op("lt", x, 0.0)
-    k = b.op("select", negative, b.op("sub", 0, b.op("add", k, offset)), k)
-    r = b.op("add", b.op("select", negative, b.op("neg", r), r), b.op("sub", x, x))
-    return r, b.op("select", negative, b.op("neg", rest), rest), k
+    negative = x < 0.0
+    k = b.op("select", negative, 0 - (k + offset), k)
+    r = b.op("select", negative, -r, r) + (x - x)
+    return r, b.op("select", negative, -rest, rest), k
 
 
 def _reduced32(b: Builder, x: Operand, turn: int, offset: int) -> tuple[Operand, Operand]:
     """(r, k): x = (k + offset/2) u + r as above, of a float32 in float64. k is an integer in its low bits."""
-    large = b.op("gt", b.op("abs", x), 2.0**40)
+    large = abs(x) > 2.0**40
     x = b.op("cast", x, dtype=f64)
     unit = 2.0 ** (2 - turn)
     turns = 1 / (unit * _HALF_PI[0])
     if offset:
-        shifted = b.op("add", b.op("fma", x, turns, -offset / 2), st.F64.shifter)
-        k = b.op("add", b.op("sub", shifted, st.F64.shifter), offset / 2)
+        shifted = b.op("fma", x, turns, -offset / 2) + st.F64.shifter
+        k = shifted - st.F64.shifter + offset / 2
     else:
         shifted = b.op("fma", x, turns, st.F64.shifter)
-        k = b.op("sub", shifted, st.F64.shifter)
+        k = shifted - st.F64.shifter
     r = b.op("fma", k, -unit * _HALF_PI[0], x)
     r = b.op("fma", k, -unit * _HALF_PI[1], r)
 
@@ -165,13 +161,13 @@ def _reduced64(b: Builder, x: Operand) -> tuple[Operand, Operand, Operand]:
     """(r, rest, k): x = k pi/2 + r + rest. k is an integer in its low bits."""
     first, second, third = _HALF_PI64
     shifted = b.op("fma", x, 1 / _HALF_PI[0], st.F64.shifter)
-    minus = b.op("neg", b.op("sub", shifted, st.F64.shifter))
+    minus = -(shifted - st.F64.shifter)
     start = b.op("fma", minus, first, x)  # exact
     r = b.op("fma", minus, second, start)
     # exact: the second product is the smaller one, or both have few bits
-    rest = b.op("fma", minus, second, b.op("sub", start, r))
+    rest = b.op("fma", minus, second, start - r)
     rest = b.op("fma", minus, third, rest)
-    large = b.op("gt", b.op("abs", x), _LARGE64)
+    large = abs(x) > _LARGE64
     values = (r, rest, st.as_bits(b, shifted))
     r_, rest_, bits = st.where_any(b, large, values, lambda: _by_integers(b, x, 1024, 2, 0))
     return r_, rest_, bits
@@ -182,12 +178,12 @@ def _reduced64(b: Builder, x: Operand) -> tuple[Operand, Operand, Operand]:
 
 def _negated(b: Builder, x: Operand, k: Operand, bit: int) -> Value:
     """-x if that bit of k is set."""
-    sign = b.op("and", b.op("shl", k, 63 - bit), st.F64.sign)
-    return st.as_float(b, b.op("xor", st.as_bits(b, x), sign))
+    sign = k << 63 - bit & st.F64.sign
+    return st.as_float(b, st.as_bits(b, x) ^ sign)
 
 
 def _polynomial(b: Builder, r: Operand, coefficients: tuple[float, ...]) -> Value:
-    return b.op("mul", r, st.horner(b, b.op("mul", r, r), coefficients))
+    return r * st.horner(b, r * r, coefficients)
 
 
 def _sine32(offset: int) -> Callable[[Builder, Operand], Operand]:
@@ -195,7 +191,7 @@ def _sine32(offset: int) -> Callable[[Builder, Operand], Operand]:
         r, k = _reduced32(b, x, turn=1, offset=offset)
         result = _negated(b, _polynomial(b, r, _SIN32), k, 0)
         if offset:  # cos(x) = -sin(x - pi/2)
-            result = b.op("neg", result)
+            result = -result
         return b.op("cast", result, dtype=f32)
 
     return single
@@ -204,17 +200,17 @@ def _sine32(offset: int) -> Callable[[Builder, Operand], Operand]:
 def _both64(b: Builder, r: Operand, rest: Operand) -> tuple[tuple[Operand, Operand], tuple[Operand, Operand]]:
     """Sine and cosine of r + rest."""
     z, z_rest = st.product(b, r, r)
-    half = b.op("mul", z, 0.5)
-    w = b.op("sub", 1.0, half)
-    sine = b.op("fma", b.op("mul", r, z), st.horner(b, z, _SIN64), b.op("mul", rest, w))
-    lost = b.op("sub", b.op("sub", 1.0, w), half)
+    half = z * 0.5
+    w = 1.0 - half
+    sine = b.op("fma", r * z, st.horner(b, z, _SIN64), rest * w)
+    lost = 1.0 - w - half
     lost = b.op("fma", z_rest, -0.5, lost)
-    lost = b.op("fma", b.op("neg", r), rest, lost)
-    return (r, sine), (w, b.op("fma", b.op("mul", z, z), st.horner(b, z, _COS64), lost))
+    lost = b.op("fma", -r, rest, lost)
+    return (r, sine), (w, b.op("fma", z * z, st.horner(b, z, _COS64), lost))
 
 
 def _odd(b: Builder, k: Operand) -> Value:
-    return b.op("ne", b.op("and", k, 1), 0)
+    return b.op("ne", k & 1, 0)
 
 
 def _sine64(offset: int) -> st.Lower:
@@ -222,9 +218,9 @@ def _sine64(offset: int) -> st.Lower:
         r, rest, k = _reduced64(b, x)
         (s, s_rest), (c, c_rest) = _both64(b, r, rest)
         if offset:
-            k = b.op("add", k, offset)
+            k = k + offset
         odd = _odd(b, k)
-        total = b.op("add", b.op("select", odd, c, s), b.op("select", odd, c_rest, s_rest))
+        total = b.op("select", odd, c, s) + b.op("select", odd, c_rest, s_rest)
         return _negated(b, total, k, 1)
 
     return lower
@@ -234,30 +230,27 @@ def _tan32(b: Builder, x: Operand) -> Operand:
     """tan(r - less) as a sum of two; -1 over it where k is odd. Of zeros all sums have the sign of x."""
     first, second, third = _HALF_PI32
     shifted = b.op("fma", x, 1 / _HALF_PI[0], st.F32.shifter)
-    k = b.op("sub", shifted, st.F32.shifter)
-    minus = b.op("neg", k)
+    k = shifted - st.F32.shifter
+    minus = -k
     start = b.op("fma", minus, first, x)
     r = b.op("fma", minus, second, start)
-    less = b.op("fma", k, third, b.op("fma", k, second, b.op("sub", r, start)))
+    less = b.op("fma", k, third, b.op("fma", k, second, r - start))
     y = b.op("fma", r, r, -0.5)  # with less error than r r, where that is largest
-    less = b.op("mul", less, b.op("fma", y, 1.6, 1.8))  # about 1 + t**2
-    t, t_rest = st.fast_sum(b, r, b.op("fma", r, st.horner(b, y, _TAN), b.op("neg", less)))
-    inverse = b.op("div", 1.0, t)
-    minus = b.op("neg", inverse)
+    less = less * b.op("fma", y, 1.6, 1.8)  # about 1 + t**2
+    t, t_rest = st.fast_sum(b, r, b.op("fma", r, st.horner(b, y, _TAN), -less))
+    inverse = 1.0 / t
+    minus = -inverse
     left = b.op("fma", minus, t_rest, b.op("fma", minus, t, 1.0))
-    bits = st.as_bits(b, shifted)
-    odd = b.op("ne", b.op("and", bits, 1), 0)
+    odd = _odd(b, st.as_bits(b, shifted))
     usual = b.op("select", odd, b.op("fma", minus, left, minus), t)
-
-    large = b.op("gt", b.op("abs", x), _LARGE32)
-    return st.where(b, large, usual, lambda: (_tan32_large(b, x),))
+    return st.where(b, abs(x) > _LARGE32, usual, lambda: (_tan32_large(b, x),))
 
 
 def _tan32_large(b: Builder, x: Operand) -> Operand:
     r, k = _reduced32(b, x, turn=2, offset=0)
     t = _polynomial(b, r, _TAN32)
     odd = _odd(b, k)
-    quotient = b.op("div", b.op("select", odd, -1.0, t), b.op("select", odd, t, 1.0))
+    quotient = b.op("select", odd, -1.0, t) / b.op("select", odd, t, 1.0)
     return b.op("cast", quotient, dtype=f32)
 
 
@@ -268,7 +261,7 @@ def _tan64(b: Builder, x: Operand) -> Operand:
     top = b.op("select", odd, c[0], s[0]), b.op("select", odd, c[1], s[1])
     bottom = b.op("select", odd, s[0], c[0]), b.op("select", odd, s[1], c[1])
     q, q_rest = st.quotient(b, top, bottom)
-    return _negated(b, b.op("add", q, q_rest), k, 0)
+    return _negated(b, q + q_rest, k, 0)
 
 
 sin = st.of_f32(_sine32(0))(st.near_zero(st.F64.half, linear=True)(_sine64(0)))
