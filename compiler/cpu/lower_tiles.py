@@ -192,6 +192,11 @@ class TileLowering(Mode):
         index, _, _ = x.address(x.arrays[load.array], load.index)
         return index
 
+    def step_of(self, load: k.Load) -> Operand | None:
+        """From row to row of the kernel (None: 1)."""
+        array = self.x.arrays[load.array]
+        return Imm(array.step, i64) if array.step else None
+
     def stride(self, load: k.Load) -> Operand:
         """From column to column of the kernel."""
         (dim,) = (n for n, ix in enumerate(load.index) if ix.axis == self.shape.column)
@@ -227,14 +232,14 @@ class TileLowering(Mode):
         the `last` are read from that one."""
         b, x, found = self.b, self.x, dict[k.Load, list[Operand]]()
         for load in self.shape.loads:
-            start, stride = self.address(load, i, j), self.stride(load)
+            start, stride, step = self.address(load, i, j), self.stride(load), self.step_of(load)
             vectors: list[Operand] = []
             for c in range(self.width):
                 column: Operand = Imm(c, i64)
                 if last is not None:
                     column = x.minimum(column, last - j)
                 index = start + stride * column
-                vectors.append(b.load(load.array, load.dtype, index, self.width, None, x.mask))
+                vectors.append(b.load(load.array, load.dtype, index, self.width, step, x.mask))
             found[load] = self.crossed(load, vectors)
         return found
 

@@ -385,7 +385,7 @@ def tiles(kernel: k.Kernel) -> Tiles | None:
     for e in k.expressions(stage):
         if k.positional(e):
             return None
-        if isinstance(e, k.Load) and e.index and table[e.array].unit:
+        if isinstance(e, k.Load) and e.index and (table[e.array].unit or table[e.array].step):
             axes = [ix.axis for ix in e.index]
             if axes.count(column) == axes.count(axes[-1]) == 1:
                 found[e] = axes

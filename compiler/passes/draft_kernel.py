@@ -8,6 +8,7 @@ from heapq import heappop, heappush
 from math import prod
 
 from .. import ops
+from ..cpu.schedule import SHORT
 from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.graph import Loc, Node
@@ -26,6 +27,9 @@ from .legal import outer_axes
 # softmax over 3 to 16 elements takes six times as long by the code for longer rows (over 33 2.4 times, over
 # 64 1.6), so what a compile takes is back after some 200 calls.
 NARROW, WORTH = 16, 1 << 17
+# Elements of a map from which on the length of its rows is a literal if these are a few channels: a batch
+# that comes last in small arrays needs no other code when its size changes.
+CHANNELS = 1 << 10
 
 
 class Writer:
@@ -47,7 +51,7 @@ class Writer:
         self.reads, self.writes = self._every_read(), self._every_write()
         self.tables = [dict(a.strides) for a in (*self.reads, *self.writes)]
         self.dims: dict[Read, list[tuple[str, int]]] = {}
-        self.columns = ""  # the last outer axis of a product
+        self.columns = ""  # what vectors run along: the last outer axis of a product, the last axis of a map
         # by output of a sort that keeps some: the axis, how many
         self.firsts: dict[str, tuple[str, str]] = {}
 
@@ -168,7 +172,14 @@ class Writer:
     def _dense(self, label: str) -> bool:
         """Whether an axis runs along memory wherever it appears: rows of features do, a batch does
         not, so that another size of batch needs no other code."""
-        return all(abs(t.get(label, 1)) == 1 for t in self.tables)
+        return all(abs(t.get(label, 1)) == 1 for t in self.tables) or self._few(label)
+
+    def _few(self, label: str) -> bool:
+        """Whether a map writes rows of a few elements side by side, wherever it reads them: channels that
+        become the last axis. Their number is part of the text, as how they are dealt out depends on it."""
+        if self.forms != {"map"} or any(abs(dict(a.strides).get(label, 0)) != 1 for a in self.writes):
+            return False
+        return prod(self.draft.extents.values()) >= CHANNELS and self.draft.extents[label] <= SHORT
 
     def _literal(self, size: int, rows: int) -> bool:
         """Of an inner extent."""
@@ -205,6 +216,8 @@ class Writer:
         outer = self._rows_and_columns(outer, len(groups))
         if "product" in self.forms:
             self.columns = outer[-1].name
+        elif groups and self.forms == {"map"}:
+            self.columns = self.axis[groups[-1][-1]]
         for p in self.draft.placed:
             if p.reduced and p.form != "scatter":
                 self.results[p.node] = f"r{len(self.results)}"
@@ -267,7 +280,7 @@ class Writer:
         if found is None:
             dims = [(self.axis[x], s) for x, s in read.strides if self.axis[x] and s]
             found = self.dims[read] = sorted(dims, key=lambda d: (-abs(d[1]), d[0]))
-            for dim in found[:-1]:  # what a product walks by vectors, in steps that its code may know
+            for dim in found[:-1]:  # what is walked by vectors, in steps that code may know
                 if dim[0] == self.columns and 1 < dim[1] <= max(k.STEPS):
                     found.remove(dim)
                     found.append(dim)

@@ -16,10 +16,12 @@ from lucid.compiler import ops
 from lucid.compiler.cpu.schedule import TILE_COLUMN_BYTES, TILE_ROW_BYTES, schedule
 from lucid.compiler.ir.data import replace
 from lucid.compiler.ir.graph import Graph, Node
+from lucid.compiler.passes.draft_kernel import CHANNELS
 from lucid.compiler.passes.fuse import fuse
 from lucid.compiler.passes.simplify import simplify
 from lucid.compiler.pipeline import compile_graph
 from lucid.compiler.stages import stage_text
+from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime.execute import Executable
 from lucid.runtime.host import host
 from tests.native import Array, build
@@ -29,13 +31,17 @@ from .test_rows import around
 WIDTHS = (64, 32, 16)
 KINDS = ("float32", "float64", "float16", "int8", "bool")
 # Rows and columns of the input: one tile or less, edges, several blocks; rows of whole lines and not.
-SHAPES = ((1, 5), (3, 17), (16, 16), (64, 40), (65, 33), (128, 530), (192, 128), (300, 3), (3, 300))
+SHAPES = ((1, 5), (3, 17), (16, 16), (64, 40), (65, 33), (128, 530), (192, 128), (300, 5), (3, 300))
+
+
+def _modes(graph: Graph, width: int) -> list[str]:
+    return [schedule(call.kernel, width).mode for call in fuse(simplify(graph)).calls]
 
 
 def _graph(function: Callable[..., tuple[Node, ...]], arrays: list[Array]) -> Graph:
     graph = build(function, arrays)
     for width in WIDTHS:
-        assert [schedule(call.kernel, width).mode for call in fuse(simplify(graph)).calls] == ["tiles"]
+        assert _modes(graph, width) == ["tiles"]
     return graph
 
 
@@ -76,12 +82,56 @@ def test_more_than_a_block_each_way(kind: str) -> None:
 
 
 @pytest.mark.parametrize("perm", [(0, 2, 1), (2, 1, 0), (0, 3, 2, 1), (3, 1, 2, 0), (2, 1, 3, 0)])
-@pytest.mark.parametrize("extents", [(3, 70, 5, 64), (2, 3, 19, 130), (66, 2, 7, 16)])
+@pytest.mark.parametrize("extents", [(9, 70, 15, 64), (12, 13, 19, 130), (66, 10, 17, 16)])
 def test_batches(perm: tuple[int, ...], extents: tuple[int, ...]) -> None:
     x = _values("float32", *extents[-len(perm) :])
     graph = _graph(lambda x: (ops.TRANSPOSE(x, perm=perm),), [x])
     for (out,) in _runs(graph, [x]):
         np.testing.assert_array_equal(out.reshape(x.transpose(perm).shape), x.transpose(perm))
+
+
+@pytest.mark.parametrize("perm", [(0, 2, 1), (2, 1, 0), (0, 3, 2, 1), (3, 1, 2, 0), (1, 2, 3, 0)])
+@pytest.mark.parametrize(
+    "extents", [(3, 70, 5, 64), (2, 3, 19, 130), (66, 2, 7, 16), (2, 33, 40, 4), (3, 50, 9, 3)]
+)
+@pytest.mark.parametrize("kind", ["float32", "int8", "float64"])
+def test_few_channels(kind: str, perm: tuple[int, ...], extents: tuple[int, ...]) -> None:
+    """Where they come to be the last axis, they are dealt out by vectors; where they were, read in steps."""
+    x = _values(kind, *extents[-len(perm) :])
+    graph = build(lambda x: (ops.TRANSPOSE(x, perm=perm),), [x])
+    want = x.transpose(perm)
+    if want.shape[-1] <= 4 and x.size >= CHANNELS:
+        assert _modes(graph, 64) == ["short"]
+    for (out,) in _runs(graph, [x]):
+        np.testing.assert_array_equal(out.reshape(want.shape), want)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4, 5])
+def test_few_columns_are_read_in_steps(channels: int) -> None:
+    """Up to four: each row of the result reads all vectors, of which it takes its own elements."""
+    graph = build(transpose, [_values("float32", 700, channels)])
+    text = "\n".join(print_kernel(call.kernel) for call in fuse(simplify(graph)).calls)
+    assert (f"n1:{channels}]" in text) == (channels <= 4)
+    assert _modes(graph, 64) == ["rows" if channels <= 4 else "tiles"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("step", [-1, 2, 3, -2])
+def test_rows_in_steps(kind: str, step: int) -> None:
+    """A turn by ninety degrees reads rows backwards; columns that are left out, in steps."""
+    x = _values(kind, 66, 100)
+    first = 99 if step < 0 else 0
+    count = len(range(first, -1 if step < 0 else 100, step))
+
+    def function(x: Node) -> tuple[Node, ...]:
+        part = ops.SLICE(x, starts=(0, first), steps=(1, step), counts=(66, count))
+        return (ops.TRANSPOSE(part, perm=(1, 0)),)
+
+    graph = build(function, [x])
+    if step != -2:
+        graph = _graph(function, [x])
+    for (out,) in _runs(graph, [x]):
+        np.testing.assert_array_equal(out, x[:, ::step].T)
 
 
 @pytest.mark.parametrize("shape", [(64, 40), (128, 128), (70, 33)])
@@ -168,14 +218,14 @@ class _Fenced:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="uses mprotect")
 @pytest.mark.parametrize("kind", ["float32", "float64", "float16", "int8"])
-@pytest.mark.parametrize("shape", [(64, 64), (65, 33), (128, 80), (5, 70), (70, 5)])
+@pytest.mark.parametrize("shape", [(64, 64), (65, 33), (128, 80), (5, 70), (70, 5), (3, 401), (401, 3)])
 @pytest.mark.parametrize("at_end", [False, True])
 def test_nothing_outside_is_touched(kind: str, shape: tuple[int, int], at_end: bool) -> None:
     nbytes = int(np.prod(shape)) * np.dtype(kind).itemsize
     x = _Fenced(nbytes).array(shape, kind, at_end)
     out = _Fenced(nbytes).array(shape[::-1], kind, at_end)
     x[...] = _values(kind, *shape)
-    graph = _graph(transpose, [x])
+    graph = build(transpose, [x])
     for width in WIDTHS:
         made = compile_graph(graph, replace(host(), vector_bytes=width))
         for plan in (made.plan, around(made)):
