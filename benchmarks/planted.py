@@ -186,8 +186,7 @@ FAULTS = (
     ),
     Planted(
         "lanes beyond the end are added to a sum", "loops", "compiler/cpu/lower.py",
-        "group[turn] = self.wide(self.step(stmt, group[turn], args), group[turn], self.mask)",
-        "group[turn] = self.wide(self.step(stmt, group[turn], args), group[turn], None)",
+        "mask = None if stmt.keep else self.mask", "mask = None",
     ),
     Planted(
         "lanes are joined in another order in narrower registers", "loops", "compiler/cpu/values.py",

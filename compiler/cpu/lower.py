@@ -26,7 +26,8 @@ from .schedule import RowCache, Schedule
 from .team import Team
 from .values import LINE, Level, Values
 
-Chunk = Callable[[int, list[Operand]], list[Operand]]
+Chunk = Callable[[int], None]
+Sums = dict[tuple[str, ...], list[Acc]]  # by the names of results: vectors, which loops carry
 _Each = Callable[[Operand, Operand | None], None]
 # A term of a total: what makes of its accumulator the next one.
 Join = Callable[[Acc], Acc]
@@ -53,6 +54,7 @@ class Lowering(Values):
         self.team = Team(self.b, schedule)
         # What reductions have still to add up, under which mask, where they do so later.
         self.terms: list[tuple[k.Reduce, Acc, Operand | None]] | None = None
+        self.sums: Sums = {}  # what is added up now
 
     @property
     def together(self) -> int:
@@ -110,34 +112,52 @@ class Lowering(Values):
         yield level
         self.levels, self.at, self.vector, self.mask, self.views = outside
 
+    @contextmanager
+    def adding(self, sums: Sums) -> Iterator[Sums]:
+        """What is written inside adds to these, which begin as they are."""
+        outside, self.sums = self.sums, sums
+        yield sums
+        self.sums = outside
+
+    @contextmanager
+    def loop(self, lo: Operand | int, hi: Operand | int, step: int, kind: str) -> Iterator[Body]:
+        """One that carries what is added up."""
+
+        def flat() -> tuple[Operand, ...]:
+            return tuple(v for vectors in self.sums.values() for acc in vectors for v in acc)
+
+        def become(values: tuple[Operand, ...]) -> None:
+            rest = iter(values)
+            for vectors in self.sums.values():
+                vectors[:] = [tuple(next(rest) for _ in acc) for acc in vectors]
+
+        with self.b.loop(lo, hi, step, kind, flat()) as body:
+            become(body.carried)
+            yield body
+            body.yields = flat()
+        become(body.results)
+
     def vectors(
-        self,
-        axis: str,
-        lo: Operand,
-        hi: Operand,
-        inits: tuple[Operand, ...],
-        chunk: Chunk,
-        stream: Operand | None = None,
-    ) -> tuple[Operand, ...]:
-        """Whole vectors from lo to hi, then the rest under a mask. `chunk(u, carried)` writes the
-        code of one vector, u counting those of a turn, and returns the accumulators. Where `stream`
-        is not 0, whole vectors are stored around the cache; of threads, which move elements side by side at
-        once."""
+        self, axis: str, lo: Operand, hi: Operand, chunk: Chunk, stream: Operand | None = None
+    ) -> None:
+        """Whole vectors from lo to hi, then the rest under a mask. `chunk(u)` writes the code of one vector,
+        u counting those of a turn. Where `stream` is not 0, whole vectors are stored around the cache; of
+        threads, which move elements side by side at once."""
         b, width, step = self.b, self.together, self.team.size * self.schedule.step
         alone = self.team.size == 1
         if alone and isinstance(lo, Imm) and isinstance(hi, Imm) and hi.value - lo.value <= UNROLLED:
-            return self.unrolled(axis, int(lo.value), int(hi.value), inits, chunk)
+            self.unrolled(axis, int(lo.value), int(hi.value), chunk)
+            return
         main = self.whole(lo, hi, step)
         parts = [(lo, main, False, False), (main, hi, True, False)]
         if stream is not None:
             turn = b.select(b.op("ne", stream, ZERO), main, lo)
             parts[:1] = [(lo, turn, False, True), (turn, main, False, False)]
         for begin, end, masked, whole in parts:
-            few = min(self.schedule.rest or step, step) if inits else width  # less code without lanes
+            few = min(self.schedule.rest or step, step) if self.sums else width  # less code without lanes
             turn_step = few if masked else step
             rest = hi if masked else None
-            inits = self.turns(axis, begin, end, turn_step, inits, chunk, rest, whole)
-        return inits
+            self.turns(axis, begin, end, turn_step, chunk, rest, whole)
 
     def turns(
         self,
@@ -145,20 +165,18 @@ class Lowering(Values):
         lo: Operand,
         hi: Operand,
         step: int,
-        inits: tuple[Operand, ...],
         chunk: Chunk,
         rest: Operand | None = None,
         whole: bool = False,
-    ) -> tuple[Operand, ...]:
+    ) -> None:
         """One loop of `vectors`: `step` elements a turn. `rest`: under a mask of those before it. `whole`:
         vectors lie where they are stored around the cache, or moved at once."""
         outside = self.schedule
         self.streaming, self.at_once = whole and self.schedule.wide == 1, whole and self.schedule.wide > 1
         if self.at_once:
             self.schedule = replace(self.schedule, width=self.schedule.width * self.schedule.wide)
-        b, width = self.b, self.together
-        with b.loop(lo, hi, step, "vector", inits) as body:
-            carried: list[Operand] = list(body.carried)
+        width = self.together
+        with self.loop(lo, hi, step, "vector") as body:
             first = self.team.mine(body.var)
             with self.stores_last():
                 for u in range(step // width):
@@ -166,10 +184,8 @@ class Lowering(Values):
                         base = first + u * width if u else first
                         self.vector, self.at[axis] = axis, base
                         self.mask = None if rest is None else self.first_lanes(rest - base)
-                        carried = chunk(u, carried)
-            body.yields = tuple(carried)
+                        chunk(u)
         self.schedule, self.at_once = outside, False
-        return body.results
 
     @contextmanager
     def stores_last(self) -> Iterator[None]:
@@ -181,21 +197,29 @@ class Lowering(Values):
             self.b.emit(stmt)
         self.waiting = None
 
-    def unrolled(
-        self, axis: str, lo: int, hi: int, inits: tuple[Operand, ...], chunk: Chunk
-    ) -> tuple[Operand, ...]:
+    def unrolled(self, axis: str, lo: int, hi: int, chunk: Chunk) -> None:
         """As `vectors`, for a known number of elements: no loop, and a mask only where one is due."""
-        width, carried = self.schedule.width, list(inits)
+        width = self.schedule.width
         for u, base in enumerate(range(lo, hi, width)):
             with self.scope(axis):
                 self.vector, self.at[axis] = axis, Imm(base, i64)
                 self.mask = self.first_lanes(hi - base) if base + width > hi else None
-                carried = chunk(u, carried)
-        return tuple(carried)
+                chunk(u)
 
-    def accumulators(self, reduces: list[k.Reduce]) -> tuple[Operand, ...]:
-        wide = self.schedule.width
-        return tuple(v for r in reduces for _ in range(self.count(r)) for v in self.start(r, wide))
+    def accumulators(self, reduces: Sequence[k.Reduce]) -> Sums:
+        """Of each reduction, as it starts."""
+        return {r.names: [self.start(r, self.schedule.width)] * self.count(r) for r in reduces}
+
+    def total(self, axis: str, hi: Operand, start: Operand, code: Callable[[Operand], Operand]) -> Operand:
+        """What `code` makes of `start` with one vector after the other, up to hi."""
+
+        def chunk(u: int) -> None:
+            ((so_far,),) = self.sums[axis,]
+            self.sums[axis,][0] = (code(so_far),)
+
+        with self.adding({(axis,): [(start,)]}) as sums:
+            self.vectors(axis, ZERO, hi, chunk)
+        return sums[axis,][0][0]
 
     def count(self, reduce: k.Reduce) -> int:
         """Vectors that hold the lanes of one accumulator, for each of its states."""
@@ -205,10 +229,6 @@ class Lowering(Values):
         """Those of all threads."""
         return self.halved(op, self.team.exchanged(vectors))
 
-    def split(self, reduces: list[k.Reduce], values: tuple[Operand, ...]) -> list[list[Acc]]:
-        rest = iter(values)
-        return [[tuple(next(rest) for _ in r.names) for _ in range(self.count(r))] for r in reduces]
-
     def wide(self, acc: Acc, old: Acc, mask: Operand | None) -> Acc:
         """An accumulator as vectors; the old one where the mask does not hold."""
         vectors = tuple(self.b.widen(v, self.schedule.width) for v in acc)
@@ -216,11 +236,10 @@ class Lowering(Values):
             return vectors
         return tuple(self.b.select(mask, v, o) for v, o in zip(vectors, old, strict=True))
 
-    def body(self, stage: k.Stage, u: int, reduces: list[k.Reduce], carried: list[Operand]) -> list[Operand]:
+    def body(self, stage: k.Stage, u: int) -> None:
         """One vector of one stage: values first, then stores."""
         b = self.b
         self.prefetch(u)
-        groups = self.split(reduces, tuple(carried))
         stores: list[tuple[k.Store | k.Reduce, Acc, Loc | None]] = []
         for stmt in stage.body:
             b.loc = stmt.loc
@@ -236,16 +255,13 @@ class Lowering(Values):
             if self.terms is not None:
                 self.terms.append((stmt, args, self.mask))
                 continue
-            if stmt.names in self.registers:
-                vectors = self.registers[stmt.names]
-                vectors[u] = self.wide(self.step(stmt, vectors[u], args), vectors[u], None)
-                continue
-            if stmt.keep:
+            if stmt.keep and stmt.names not in self.sums:
                 stores.append((stmt, self.step(stmt, self.kept_vector(stmt), args), stmt.loc))
                 continue
-            group = groups[reduces.index(stmt)]
+            group = self.sums[stmt.names]
             turn = u % len(group)
-            group[turn] = self.wide(self.step(stmt, group[turn], args), group[turn], self.mask)
+            mask = None if stmt.keep else self.mask  # nobody looks at elements that there are not
+            group[turn] = self.wide(self.step(stmt, group[turn], args), group[turn], mask)
         waiting = self.keep_rows()
         for target, values, loc in stores:
             b.loc = loc
@@ -253,7 +269,6 @@ class Lowering(Values):
         b.loc = None
         for cache, value in waiting:
             self.keep_row(cache, value)
-        return [v for group in groups for acc in group for v in acc]
 
     def kept_vector(self, reduce: k.Reduce) -> Acc:
         """The running total of a block for the elements of the current vector."""
@@ -358,13 +373,9 @@ class Lowering(Values):
         """A masked vector loop over 0..count that calls code(index, mask)."""
         width = self.schedule.width
 
-        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-            code(self.at["each"], self.mask)
-            return carried
-
         step = self.schedule
         self.schedule = replace(step, step=width)
-        self.vectors("each", ZERO, count, (), chunk)
+        self.vectors("each", ZERO, count, lambda u: code(self.at["each"], self.mask))
         self.schedule = step
 
     def clear(self, reduce: k.Reduce, block: Body) -> None:

@@ -20,56 +20,47 @@ def nest(
     x: Lowering,
     stage: k.Stage,
     axes: tuple[k.Axis, ...],
-    inits: tuple[Operand, ...],
     reduces: list[k.Reduce],
     stream: Operand | None = None,
-) -> tuple[Operand, ...]:
-    """The loops over the inner axes of a stage; the lanes of its reductions."""
-    if len(axes) == 1:
-        if by_cases(x, stage, axes[0].name, ZERO, x.extent(axes[0].extent), stream):
-            return inits
-        return walk(x, axes[0], inits, reduces, lambda u, carried: x.body(stage, u, reduces, carried), stream)
+) -> None:
+    """The loops over the inner axes of a stage, which add up its reductions."""
     extent = x.extent(axes[0].extent)
-    with x.b.loop(0, extent, 1, "serial", inits) as body, x.scope(axes[0].name) as level:
+    if len(axes) == 1:
+        if not by_cases(x, stage, axes[0].name, ZERO, extent, stream):
+            walk(x, axes[0], reduces, lambda u: x.body(stage, u), stream)
+        return
+    with x.loop(0, extent, 1, "serial") as body, x.scope(axes[0].name) as level:
         x.at[axes[0].name] = body.var
         x.hoist(stage, level)
-        body.yields = nest(x, stage, axes[1:], body.carried, reduces, stream)
-    return body.results
+        nest(x, stage, axes[1:], reduces, stream)
 
 
 def walk(
-    x: Lowering,
-    axis: k.Axis,
-    inits: tuple[Operand, ...],
-    reduces: list[k.Reduce],
-    chunk: Chunk,
-    stream: Operand | None = None,
-) -> tuple[Operand, ...]:
-    """Along all of an axis; the lanes of the reductions, or of their blocks."""
+    x: Lowering, axis: k.Axis, reduces: list[k.Reduce], chunk: Chunk, stream: Operand | None = None
+) -> None:
+    """Along all of an axis, whose reductions add up lanes, or those of their blocks."""
     b, extent, width = x.b, x.extent(axis.extent), x.schedule.width
     if not axis.long or not reduces:
-        return x.vectors(axis.name, ZERO, extent, inits, chunk, stream)
+        x.vectors(axis.name, ZERO, extent, chunk, stream)
+        return
     places = [tuple(b.fresh(dtype, 1, "blocks") for dtype in r.dtypes) for r in reduces]
-    for r, place, group in zip(reduces, places, x.split(reduces, inits), strict=True):
+    for r, place in zip(reduces, places, strict=True):
         for state in place:
             b.alloc(state.name, state.dtype, lanes(*r.dtypes))
         with b.at(r.loc):
-            for u, acc in enumerate(group):
+            for u, acc in enumerate(x.sums[r.names]):
                 put(x, place, Imm(u * width, i64), acc)
     with b.loop(0, extent, BLOCK, "serial") as block:
         hi = x.minimum(block.var + BLOCK, extent)
-        ends = x.vectors(axis.name, block.var, hi, x.accumulators(reduces), chunk, stream)
+        with x.adding(x.accumulators(reduces)) as sums:
+            x.vectors(axis.name, block.var, hi, chunk, stream)
         number = block.var // BLOCK
-        for r, place, group in zip(reduces, places, x.split(reduces, ends), strict=True):
+        for r, place in zip(reduces, places, strict=True):
             with b.at(r.loc):
                 at = number & (lanes(*r.dtypes) - 1)
-                put(x, place, at, x.merge(r.op, get(x, place, at), x.halve(r.op, group)))
-    return tuple(
-        v
-        for r, place in zip(reduces, places, strict=True)
-        for u in range(x.count(r))
-        for v in get(x, place, Imm(u * width, i64), width)
-    )
+                put(x, place, at, x.merge(r.op, get(x, place, at), x.halve(r.op, sums[r.names])))
+    for r, place in zip(reduces, places, strict=True):
+        x.sums[r.names][:] = [get(x, place, Imm(u * width, i64), width) for u in range(x.count(r))]
 
 
 def block_of(
@@ -84,18 +75,18 @@ def block_of(
 ) -> None:
     """The first stages from lo to hi of an axis, and what block `number` has of their reductions."""
 
-    def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+    def chunk(u: int) -> None:
         for x.number, stage in enumerate(stages):
-            carried = x.body(stage, u, reduces, carried)
-        return carried
+            x.body(stage, u)
 
     x.number = 0
     if len(stages) == 1 and by_cases(x, stages[0], axis, lo, hi, stream):
         return
-    ends = x.vectors(axis, lo, hi, x.accumulators(reduces), chunk, stream)
-    for reduce, group in zip(reduces, x.split(reduces, ends), strict=True):
+    with x.adding(x.accumulators(reduces)) as sums:
+        x.vectors(axis, lo, hi, chunk, stream)
+    for reduce in reduces:
         with x.b.at(reduce.loc):
-            x.store_parts(reduce, number, x.halve(reduce.op, group))
+            x.store_parts(reduce, number, x.halve(reduce.op, sums[reduce.names]))
 
 
 def put(x: Lowering, place: tuple[Value, ...], at: Operand, acc: Acc) -> None:
@@ -113,14 +104,13 @@ def fold(x: Lowering, reduce: k.Reduce, lo: Operand, hi: Operand) -> Acc:
     b, step = x.b, x.schedule
     x.schedule = replace(step, step=max(step.width, lanes(*reduce.dtypes)))
 
-    def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-        (group,) = x.split([reduce], tuple(carried))
+    def chunk(u: int) -> None:
+        group = x.sums[reduce.names]
         value = x.load_parts(reduce, x.at["blk"], step.width, x.mask)
         group[u] = x.wide(x.merge(reduce.op, group[u], value), group[u], x.mask)
-        return [v for acc in group for v in acc]
 
     with b.at(reduce.loc):
-        ends = x.vectors("blk", lo, hi, x.accumulators([reduce]), chunk)
+        with x.adding(x.accumulators([reduce])) as sums:
+            x.vectors("blk", lo, hi, chunk)
         x.schedule = step
-        (group,) = x.split([reduce], ends)
-        return x.halve(reduce.op, group)
+        return x.halve(reduce.op, sums[reduce.names])

@@ -193,9 +193,7 @@ class _Walk:
         self, stage: k.Stage, lo: Operand, hi: Operand, streaming: bool, rest: Operand | None = None
     ) -> None:
         x, step = self.x, self.x.schedule.step if rest is None else self.x.schedule.width
-        x.turns(
-            self.axis, lo, hi, step, (), lambda u, carried: x.body(stage, u, [], carried), rest, streaming
-        )
+        x.turns(self.axis, lo, hi, step, lambda u: x.body(stage, u), rest, streaming)
 
     def between(self, stage: k.Stage, ranges: list[_Range]) -> None:
         """What is not in these, if there is something, in one loop for all of it."""

@@ -64,7 +64,7 @@ class ColumnLowering(RowLowering):
 
     def walk(self, stage: k.Stage, left: Operand, right: Operand, stream: Operand | None = None) -> None:
         (axis,) = stage.axes
-        self.x.vectors(axis.name, left, right, (), lambda u, _: self.x.body(stage, u, [], []), stream)
+        self.x.vectors(axis.name, left, right, lambda u: self.x.body(stage, u), stream)
 
     def begin(self, reduce: k.Reduce, base: Operand, left: Operand, right: Operand) -> None:
         """Nothing is in these columns yet."""

@@ -58,7 +58,7 @@ class FinishLowering(Mode):
     def finally_(self) -> None:
         for stage in self.x.kernel.final:
             if stage.axes:
-                nest(self.x, stage, stage.axes, (), [])
+                nest(self.x, stage, stage.axes, [])
             else:
                 self.x.scalar_stage(stage)
 

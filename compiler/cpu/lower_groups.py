@@ -15,14 +15,14 @@ then has rows along the last one, and what varies with the others alone is in re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
 from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.layout import totals
-from ..ir.loop import BEGIN, END, ZERO, Body, Imm, Operand, Value
+from ..ir.loop import BEGIN, END, ZERO, Imm, Operand, Value
 from ..ir.types import i32, i64
 from ..ops.folds import Acc
 from .lower import Join, Lowering, Mode, named
@@ -37,25 +37,14 @@ SUMS = "lanes."
 
 
 @data
-class _Kept:
-    """Registers of a total with kept axes: `count` vectors for `size` elements."""
-
-    reduce: k.Reduce
-    size: int
-    count: int
-
-
-@data(frozen=False)
 class Group:
     """A group of rows: `base` is the first one, `number` its number within the block, `count` how many
-    there are, and `live` their lanes, None if that is all of them. `kept`: registers of totals with kept
-    axes, by name."""
+    there are, and `live` their lanes, None if that is all of them."""
 
     base: Operand
     number: Operand
     count: Operand
     live: Operand | None
-    kept: dict[tuple[str, ...], list[Acc]]
 
 
 class GroupLowering(Mode):
@@ -66,15 +55,12 @@ class GroupLowering(Mode):
         self.width = base.schedule.width
         *self.before, self.outer = base.kernel.outer
         self.at_before: dict[str, Operand] = {}  # the axes before
-        self.kept = [self.registers(r) for r in totals(base.kernel) if r.keep]
+        self.kept = [r for r in totals(base.kernel) if r.keep]  # in registers
+        self.stream: Operand | None = None  # whether stages store around the cache
         # costly values wait in working memory, not in an output, which may be stored around the cache
         self.computes, base.kept_rows = base.kept_rows, {}
         self.reads, base.cached = base.cached, {}
         self.waiting: dict[RowCache, str] = {}
-
-    def registers(self, reduce: k.Reduce) -> _Kept:
-        (axis,) = self.x.kept_axes(reduce)
-        return _Kept(reduce, self.size(axis), self.vectors(axis))
 
     def size(self, axis: k.Axis) -> int:
         assert isinstance(axis.extent, int)
@@ -93,22 +79,20 @@ class GroupLowering(Mode):
         b, x = self.b, self.x
         x.hoist_all()
         self.memory()
-        stream = self.x.streams_rows()
+        self.stream = x.streams_rows()
         with b.loop(BEGIN, END, 1, "parallel") as block:
             lo = block.var * x.slot("block")
             hi = x.minimum(lo + x.slot("block"), x.points(x.kernel.outer))
             self.totals.begin()
-            starts = [x.start(t.reduce, self.width) for t in self.kept for _ in range(t.count)]
-            kept = tuple(v for start in starts for v in start)
-            if self.before:
-                self.lines(lo, hi, stream)
-            else:
-                kept = self.line(lo, hi, kept, stream)
+            axes = {r: x.kept_axes(r)[0] for r in self.kept}
+            starts = {r.names: [x.start(r, self.width)] * self.vectors(axis) for r, axis in axes.items()}
+            with x.adding(starts) as kept:
+                (self.lines if self.before else self.line)(lo, hi)
             self.totals.end(block)
-            for total, vectors in zip(self.kept, self.split(kept, self.kept).values(), strict=True):
-                self.store_kept(total, vectors, block)
+            for reduce, axis in axes.items():
+                self.store_kept(reduce, kept[reduce.names], block.var * self.size(axis), self.size(axis))
 
-    def lines(self, lo: Operand, hi: Operand, stream: Operand | None) -> None:
+    def lines(self, lo: Operand, hi: Operand) -> None:
         """Rows from lo to hi, those along the last axis at a time."""
         b, x, size = self.b, self.x, self.x.extent(self.outer.extent)
         end = x.plus(hi, -1) // size + 1
@@ -118,53 +102,30 @@ class GroupLowering(Mode):
             first = line.var * size
             begin = lo - first
             begin = b.select(begin < 0, 0, begin)
-            self.line(begin, x.minimum(hi - first, size), (), stream)
+            self.line(begin, x.minimum(hi - first, size))
 
-    def line(
-        self, lo: Operand, hi: Operand, kept: tuple[Operand, ...], stream: Operand | None
-    ) -> tuple[Operand, ...]:
+    def line(self, lo: Operand, hi: Operand) -> None:
         """Rows from lo to hi, in groups."""
         whole = self.x.whole(lo, hi, self.width)
-        kept = self.groups(lo, lo, whole, kept, stream)
-        return self.groups(lo, whole, hi, kept, stream, True)
+        self.groups(lo, lo, whole)
+        self.groups(lo, whole, hi, True)
 
-    def groups(
-        self,
-        first: Operand,
-        lo: Operand,
-        hi: Operand,
-        kept: tuple[Operand, ...],
-        stream: Operand | None,
-        partial: bool = False,
-    ) -> tuple[Operand, ...]:
+    def groups(self, first: Operand, lo: Operand, hi: Operand, partial: bool = False) -> None:
         """Groups from lo to hi, in a block that begins at `first`; whole ones, or one that is not."""
-        b, x = self.b, self.x
-        with b.loop(lo, hi, self.width, "serial", kept) as body:
+        x = self.x
+        with x.loop(lo, hi, self.width, "serial") as body:
             count: Operand = Imm(self.width, i64)
             live: Operand | None = None
             if partial:
                 count = hi - body.var
                 live = x.first_lanes(count)
-            group = Group(body.var, body.var - first, count, live, self.split(body.carried, self.kept))
+            group = Group(body.var, body.var - first, count, live)
             x.prefetches = {} if partial else self.ahead()
-            self.stages(group, stream)
-            body.yields = self.flat(group.kept, self.kept)
-        return body.results
+            self.stages(group)
 
-    def split(self, values: Sequence[Operand], kept: list[_Kept]) -> dict[tuple[str, ...], list[Acc]]:
-        rest = iter(values)
-        return {
-            t.reduce.names: [tuple(next(rest) for _ in t.reduce.names) for _ in range(t.count)] for t in kept
-        }
-
-    def flat(self, found: dict[tuple[str, ...], list[Acc]], kept: list[_Kept]) -> tuple[Operand, ...]:
-        return tuple(v for t in kept for acc in found[t.reduce.names] for v in acc)
-
-    def store_kept(self, total: _Kept, vectors: list[Acc], block: Body) -> None:
-        base = block.var * total.size
+    def store_kept(self, reduce: k.Reduce, vectors: list[Acc], base: Operand, size: int) -> None:
         for u, acc in enumerate(vectors):
-            at = base + u * self.width
-            self.x.store_parts(total.reduce, at, acc, self.tail(u, total.size))
+            self.x.store_parts(reduce, base + u * self.width, acc, self.tail(u, size))
 
     def tail(self, u: int, size: int) -> Operand | None:
         """The mask of vector u of so many elements, where one is due."""
@@ -218,7 +179,7 @@ class GroupLowering(Mode):
 
     # -- a group of rows
 
-    def stages(self, group: Group, stream: Operand | None) -> None:
+    def stages(self, group: Group) -> None:
         x = self.x
         with x.scope(*x.outer, ROW) as level:
             self.read(group)
@@ -229,7 +190,7 @@ class GroupLowering(Mode):
                     if not stage.axes:
                         x.scalar_stage(stage, partial(self.add, group))
                         continue
-                sums = self.inner(stage, group, found, stream)
+                sums = self.inner(stage, group, found)
                 with self.rows(group):
                     for reduce, folded in zip(self.reduces(stage), sums, strict=True):
                         with self.b.at(reduce.loc):
@@ -239,11 +200,11 @@ class GroupLowering(Mode):
     def read(self, group: Group) -> None:
         """What is done before the stages of a group."""
 
-    def inner(self, stage: k.Stage, group: Group, found: list[k.Expr], stream: Operand | None) -> list[Acc]:
+    def inner(self, stage: k.Stage, group: Group, found: list[k.Expr]) -> list[Acc]:
         """A stage with inner axes, of which `found` is known: its reductions, with a lane for each row."""
         with self.rows(group):
             scratch = self.spill(found)
-        sums = self.inner_stage(stage, group, scratch, stream)
+        sums = self.inner_stage(stage, group, scratch)
         with self.rows(group):
             folded = list[Acc]()
             for reduce, vectors in zip(self.reduces(stage), sums, strict=True):
@@ -301,9 +262,7 @@ class GroupLowering(Mode):
                 spilled[expr] = place
         return spilled
 
-    def inner_stage(
-        self, stage: k.Stage, group: Group, scratch: dict[k.Expr, Value], stream: Operand | None
-    ) -> list[list[Acc]]:
+    def inner_stage(self, stage: k.Stage, group: Group, scratch: dict[k.Expr, Value]) -> list[list[Acc]]:
         """A stage with inner axes, row after row, several to a turn. The lanes of each reduction, folded
         as far as the rows of a turn allow."""
         b, x = self.b, self.x
@@ -311,25 +270,22 @@ class GroupLowering(Mode):
         turn = 1 if group.live is not None else max(1, min(self.width, TURN // self.vectors(axis)))
         zero = ZERO
         parts: list[tuple[Operand, Operand, bool]] = [(zero, group.count, False)]
-        if stream is not None and any(isinstance(s, k.Store) for s in stage.body):
-            middle = b.select(b.op("ne", stream, zero), group.count, zero)
+        if self.stream is not None and any(isinstance(s, k.Store) for s in stage.body):
+            middle = b.select(b.op("ne", self.stream, zero), group.count, zero)
             parts = [(zero, middle, True), (middle, group.count, False)]
         fixed, reduces = self.columns(stage, axis), self.reduces(stage)
-        own = [t for t in self.kept if t.reduce in stage.body]
+        own = {r.names: x.sums[r.names] for r in self.kept if r in stage.body}
         for lo, hi, streaming in parts:
             x.streaming = streaming
-            with b.loop(lo, hi, turn, "serial", self.flat(group.kept, own)) as loop:
-                kept = self.split(loop.carried, own)
+            with x.adding(own), x.loop(lo, hi, turn, "serial") as loop:
                 x.views = {}
                 numbers = [loop.var + n if n else loop.var for n in range(turn)]
-                found = [self.row(stage, axis, group, n, fixed, scratch, kept) for n in numbers]
+                found = [self.row(stage, axis, group, n, fixed, scratch) for n in numbers]
                 for number, reduce in enumerate(reduces):
                     with b.at(reduce.loc):
                         folded = self.fold(reduce, [row[number] for row in found], turn)
                         at = loop.var * (self.width // turn)
                         self.put(reduce, at, folded)
-                loop.yields = self.flat(kept, own)
-            group.kept |= self.split(loop.results, own)
         x.streaming, x.views = False, {}
         return [
             [self.get(reduce, Imm(at, i64)) for at in range(0, self.width * self.width // turn, self.width)]
@@ -361,20 +317,16 @@ class GroupLowering(Mode):
         row: Operand,
         fixed: list[Level],
         scratch: dict[k.Expr, Value],
-        kept: dict[tuple[str, ...], list[Acc]],
     ) -> list[Acc]:
         """One stage of row number `row` of the group: the lanes of its reductions, one vector each."""
         b, x = self.b, self.x
-        reduces = self.reduces(stage)
-        outside, x.registers = x.levels, kept
+        reduces, outside = self.reduces(stage), x.levels
         x.at[self.outer.name] = group.base + row
         x.views = self.next_row(x.views)
         known: dict[k.Expr, Operand] = {
             expr: b.load(place.name, place.dtype, row) for expr, place in scratch.items()
         }
-        carried: list[Operand] = []
-        for r in reduces:
-            carried += [*x.nothing(r.op, x.start(r, self.width))] * x.count(r)
+        sums = {r.names: [x.nothing(r.op, x.start(r, self.width))] * x.count(r) for r in reduces}
         for u, level in enumerate(fixed):
             here = Level(x.outer | {ROW, axis.name})
             x.levels = [outside[0], level, Level(x.outer | {ROW}, known), here]
@@ -382,15 +334,15 @@ class GroupLowering(Mode):
             at = row * (len(fixed) * self.width)
             at = at + u * self.width
             self.waited(row, u, at, here)
-            carried = x.body(stage, u, reduces, carried)
+            with x.adding(x.sums | sums):
+                x.body(stage, u)
             for expr, cache in self.computes.get(x.number, ()):
                 b.store(self.waiting[cache], at, b.widen(x.value(expr), self.width))
-        x.levels, x.vector, x.mask, x.registers = outside, None, None, {}
-        groups = x.split(reduces, tuple(carried))
+        x.levels, x.vector, x.mask = outside, None, None
         halved = list[Acc]()
-        for r, lanes in zip(reduces, groups, strict=True):
+        for r in reduces:
             with b.at(r.loc):
-                acc = x.halve_vectors(r.op, lanes)
+                acc = x.halve_vectors(r.op, sums[r.names])
                 halved.append(x.wide(acc, acc, None))
         return halved
 

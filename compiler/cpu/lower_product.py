@@ -569,4 +569,4 @@ class ProductLowering(Mode):
             x.at[self.p.column], x.vector, x.mask = column, self.p.column, mask
             x.rows[self.p.reduce.names[0]] = total
             for stage in x.kernel.stages[1:]:
-                x.body(stage, 0, [], [])
+                x.body(stage, 0)

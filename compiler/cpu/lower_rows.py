@@ -152,16 +152,14 @@ class RowLowering(Mode):
                 with self.inside(row, 0):
                     x.hoist(stage, row.level)
 
-            def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-                x.registers = {r.names: [x.kept_vector(r)] * (u + 1) for r in reduces}
-                for row in rows:
-                    self.beside_others(0, row, u, [], [])
+            def chunk(u: int) -> None:
+                with x.adding({r.names: [x.kept_vector(r)] for r in reduces}) as sums:
+                    for row in rows:
+                        self.beside_others(0, row, u)
                 for reduce in reduces:
-                    x.store(reduce, *x.registers[reduce.names][u])
-                x.registers = {}
-                return carried
+                    x.store(reduce, *sums[reduce.names][0])
 
-            x.vectors(axis.name, left, right, (), chunk)
+            x.vectors(axis.name, left, right, chunk)
 
     def overlapped(self, lo: Operand, hi: Operand, beside: int) -> None:
         """The first row without its last stage; row by row, with the last stage of the row before;
@@ -254,47 +252,36 @@ class RowLowering(Mode):
         reduces = [[s for s in stages[n].body if isinstance(s, k.Reduce) and not s.keep] for n, _ in jobs]
         stores = any(isinstance(s, k.Store) for n, _ in jobs for s in stages[n].body)
         stream = self.stream if stores else None
-        if before is None:
-            with self.inside(row, number):
-                inits = x.accumulators(reduces[0])
-                ends = nest(x, stages[number], stages[number].axes, inits, reduces[0], stream)
-        else:
-            ends = self.both(jobs, reduces, stream)
+        every = [r for own in reduces for r in own]
+        with x.adding(x.accumulators(every)) as sums:
+            if before is None:
+                with self.inside(row, number):
+                    nest(x, stages[number], stages[number].axes, every, stream)
+            else:
+                self.both(jobs, every, stream)
         for (_, r), own in zip(jobs, reduces, strict=True):
-            for reduce, group in zip(own, x.split(own, ends), strict=True):
+            for reduce in own:
                 with self.b.at(reduce.loc):
-                    total = x.halve(reduce.op, group)
+                    total = x.halve(reduce.op, sums[reduce.names])
                     if reduce.of_row:
                         r.values.update(named(reduce, total))
                     else:
                         (add or partial(self.add, r))(reduce, partial(x.merged, reduce, total))
-            ends = ends[len(x.accumulators(own)) :]
 
-    def both(
-        self, jobs: list[tuple[int, _Row]], reduces: list[list[k.Reduce]], stream: Operand | None
-    ) -> tuple[Operand, ...]:
-        """Stages of several rows in one loop; the lanes of all their reductions. What does not vary
-        with the rows is computed once."""
-        x, stages = self.x, self.kernel.stages
-        (axis,) = stages[self.last].axes
+    def both(self, jobs: list[tuple[int, _Row]], reduces: list[k.Reduce], stream: Operand | None) -> None:
+        """Stages of several rows in one loop. What does not vary with the rows is computed once."""
+        (axis,) = self.kernel.stages[self.last].axes
 
-        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
-            found = list[Operand]()
-            for (n, row), own in zip(jobs, reduces, strict=True):
-                share = len(x.accumulators(own))
-                found += self.beside_others(n, row, u, own, carried[:share])
-                carried = carried[share:]
-            return found
+        def chunk(u: int) -> None:
+            for number, row in jobs:
+                self.beside_others(number, row, u)
 
-        inits = tuple(v for own in reduces for v in x.accumulators(own))
-        return walk(x, axis, inits, [r for own in reduces for r in own], chunk, stream)
+        walk(self.x, axis, reduces, chunk, stream)
 
-    def beside_others(
-        self, number: int, row: _Row, u: int, reduces: list[k.Reduce], carried: list[Operand]
-    ) -> list[Operand]:
+    def beside_others(self, number: int, row: _Row, u: int) -> None:
         """One vector of one stage of a row, in a loop that other rows share."""
         with self.inside(row, number), self.x.scope():
-            return self.x.body(self.kernel.stages[number], u, reduces, carried)
+            self.x.body(self.kernel.stages[number], u)
 
     # -- stores around the cache
 

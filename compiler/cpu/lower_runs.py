@@ -127,7 +127,7 @@ class RunMerge(Keys):
         b, x, over, lanes = self.b, self.x, self.s.statement.over, self.x.schedule.width
         one = Imm(1, i64, lanes)
 
-        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+        def more(so_far: Operand) -> Operand:
             at, outside = x.at["runs"], x.mask
             ends = tuple(b.load(name, i64, at, lanes, None, outside) for name in (LOWS, HIGHS))
             with b.loop(0, steps, 1, "serial", ends) as step, x.scope(over):
@@ -136,24 +136,19 @@ class RunMerge(Keys):
                 x.at[over] = self.first(at) + middle
                 key = self.s.key_of(b.widen(x.value(self.s.statement.expr), lanes))
                 less = key < b.widen(limit, lanes)
-                up, down = (
-                    x.mask & less,
-                    x.mask & (less ^ True),
-                )
-                step.yields = (
-                    b.select(up, middle + one, low), b.select(down, middle, high)
-                )  # fmt: skip
+                up, down = x.mask & less, x.mask & (less ^ True)
+                step.yields = b.select(up, middle + one, low), b.select(down, middle, high)
             b.store(TRIED, at, step.results[0], mask=outside)
-            return [carried[0] + step.results[0]]
+            return so_far + step.results[0]
 
-        (total,) = x.vectors("runs", ZERO, count, (Imm(0, i64, lanes),), chunk)
+        total = x.total("runs", count, Imm(0, i64, lanes), more)
         return x.halve("sum", [(total,)])[0]
 
     def narrow(self, some: Operand, count: Operand) -> Operand:
         """What was tried is the new beginning, or else the end; how far apart these are, at most."""
         b, x, lanes = self.b, self.x, self.x.schedule.width
 
-        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+        def wider(so_far: Operand) -> Operand:
             at, mask = x.at["runs"], x.mask
             low, high, tried = (b.load(name, i64, at, lanes, None, mask) for name in (LOWS, HIGHS, TRIED))
             chosen = b.widen(some, lanes)
@@ -161,7 +156,7 @@ class RunMerge(Keys):
             b.store(LOWS, at, low, mask=mask)
             b.store(HIGHS, at, high, mask=mask)
             apart = high - low
-            return [b.select(carried[0] < apart, apart, carried[0])]
+            return b.select(so_far < apart, apart, so_far)
 
-        (widest,) = x.vectors("runs", ZERO, count, (Imm(0, i64, lanes),), chunk)
+        widest = x.total("runs", count, Imm(0, i64, lanes), wider)
         return x.halve("max", [(widest,)])[0]

@@ -102,7 +102,7 @@ class ScanLowering(Mode):
     def line(self, column: str, left: Operand, right: Operand, first: bool) -> None:
         b, x, statement, lanes = self.b, self.x, self.statement, self.x.schedule.width
 
-        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+        def chunk(u: int) -> None:
             value = b.widen(x.value(statement.expr), lanes)
             index, _, _ = x.address(self.array, statement.index)
             if not first:
@@ -112,6 +112,5 @@ class ScanLowering(Mode):
                 so_far = b.load(self.array.name, self.array.dtype, above, lanes, None, x.mask)
                 value = b.widen(self.step(so_far, value), lanes)
             b.store(self.array.name, index, value, mask=x.mask, loc=statement.loc)
-            return carried
 
-        x.vectors(column, left, right, (), chunk)
+        x.vectors(column, left, right, chunk)

@@ -121,15 +121,14 @@ class ScatterLowering(Mode):
         if mine is not None:
             count = b.select(mine, count, 0)
 
-        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+        def chunk(u: int) -> None:
             width = x.schedule.width
             index = x.plus(base, x.at[axis.name])
             old = b.load(array.name, array.dtype, index, width, None, x.mask)
             (new,) = x.merge(self.statement.op, (old,), (b.widen(x.value(self.statement.expr), width),))
             b.store(array.name, index, new, mask=x.mask, loc=self.statement.loc)
-            return carried
 
-        x.vectors(axis.name, ZERO, count, (), chunk)
+        x.vectors(axis.name, ZERO, count, chunk)
 
     def add(self, name: str, at: Operand, mask: Operand | None) -> None:
         """The value here, to one element."""

@@ -135,12 +135,11 @@ class SortLowering(Mode):
         """Keys of the elements from lo to hi, a vector at a time, given to `code` with x.mask."""
         x, over, plain = self.x, self.statement.over, self.x.schedule
 
-        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+        def chunk(u: int) -> None:
             code(self.key_of(self.b.widen(x.value(self.statement.expr), lanes)))
-            return carried
 
         x.schedule = replace(plain, width=lanes, step=lanes)
-        x.vectors(over, lo, hi, (), chunk)
+        x.vectors(over, lo, hi, chunk)
         x.schedule = plain
 
     def lanes(self) -> int:
@@ -186,7 +185,7 @@ class SortLowering(Mode):
             own = b.load("sort.keys0", self.key, self.base + turn.var)
             mine = b.widen(own, lanes)
 
-            def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+            def behind(so_far: Operand) -> Operand:
                 at = x.at["others"]
                 key = b.load("sort.keys0", self.key, self.base + at, lanes, None, x.mask)
                 before = x.first_lanes(turn.var - at)
@@ -194,10 +193,10 @@ class SortLowering(Mode):
                 if x.mask is not None:
                     first = first & x.mask
                 one = b.select(first, Imm(1, self.key, lanes), Imm(0, self.key, lanes))
-                return [carried[0] + one]
+                return so_far + one
 
-            (behind,) = x.vectors("others", ZERO, count, (Imm(0, self.key, lanes),), chunk)
-            place(x.cast(x.halve("sum", [(behind,)])[0], i64), turn.var, own)
+            found = x.total("others", count, Imm(0, self.key, lanes), behind)
+            place(x.cast(x.halve("sum", [(found,)])[0], i64), turn.var, own)
         x.schedule = plain
 
     def passes(self, count: Operand, waiting: bool) -> None:

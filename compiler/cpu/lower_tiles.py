@@ -268,4 +268,4 @@ class TileLowering(Mode):
             level.values |= values
             x.vector, x.mask = self.shape.column, mask
             x.at[self.shape.row], x.at[self.shape.column] = i, j
-            x.body(self.stage, 0, [], [])
+            x.body(self.stage, 0)

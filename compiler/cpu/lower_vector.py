@@ -105,7 +105,7 @@ class VectorLowering(ProductLowering):
                 ones.append(x.cast(x.value(self.left.expr), self.dtype))
         first = (line & (c - 1)) * VECTOR_COLUMNS
 
-        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+        def chunk(u: int) -> None:
             spot = x.at[self.column] - lo + first
             spots = [self.plus(spot, n * VECTOR_COLUMNS) for n in range(min(c, together))]
             totals: list[Operand] = [b.load("chains", self.dtype, at, self.width) for at in spots]
@@ -116,9 +116,8 @@ class VectorLowering(ProductLowering):
             x.views = {}
             for at, total in zip(spots, totals, strict=True):
                 self.put("chains", at, total)
-            return carried
 
-        x.vectors(self.column, lo, hi, (), chunk)
+        x.vectors(self.column, lo, hi, chunk)
 
     def regroup(self, vectors: list[Operand]) -> list[Operand]:
         """Vectors along the depth, one a column: one for each C steps, with these steps of all columns."""
@@ -228,11 +227,10 @@ class VectorLowering(ProductLowering):
         b, x = self.b, self.x
         b.loc = None
 
-        def chunk(u: int, carried: list[Operand]) -> list[Operand]:
+        def chunk(u: int) -> None:
             spot = x.at[self.column] - lo
             x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, spot, self.width)
             for stage in x.kernel.stages[1:]:
-                x.body(stage, 0, [], [])
-            return carried
+                x.body(stage, 0)
 
-        x.vectors(self.column, lo, hi, (), chunk)
+        x.vectors(self.column, lo, hi, chunk)

@@ -49,7 +49,6 @@ class Values:
         self.mask: Operand | None = None
         self.rows: dict[str, Operand] = {}  # row reductions and totals, once known
         self.parts: dict[str, tuple[tuple[k.Axis, ...], Operand]] = {}  # totals with kept axes
-        self.registers: dict[tuple[str, ...], list[Acc]] = {}  # totals with kept axes that are not in memory
         self.lets: dict[str, k.Let] = {}
         every = [s for stage in kernel.stages for s in stage.body if isinstance(s, k.Reduce)]
         self.reduces = {name: s for s in every for name in s.names}

@@ -89,7 +89,7 @@ class TeamFlatLowering(FlatLowering):
                     x.mask = None if end is None else x.first_lanes(end - base)
                     for number, stage in enumerate(x.kernel.stages):
                         x.number = number
-                        x.body(stage, u, [], [])
+                        x.body(stage, u)
                     found.append(x.terms)
         x.terms = None
         return found

@@ -218,10 +218,10 @@ class WarpGroupLowering(GroupLowering):
                 place = x.plus(self.begins(tile, row), u * PITCH)
                 here.values[e] = self.b.load(tile.name, array.dtype, place, WARP)
 
-    def inner(self, stage: k.Stage, group: Group, found: list[k.Expr], stream: Operand | None) -> list[Acc]:
+    def inner(self, stage: k.Stage, group: Group, found: list[k.Expr]) -> list[Acc]:
         x = self.x
         if x.number not in self.across:
-            return super().inner(stage, group, found, stream)
+            return super().inner(stage, group, found)
         (axis,) = stage.axes
         reduces, size = self.reduces(stage), self.size(axis)
         every: list[list[Acc]] = [[] for _ in reduces]

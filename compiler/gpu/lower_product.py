@@ -68,7 +68,7 @@ class WarpProductLowering(ProductLowering):
                             if single:
                                 x.scalar_stage(stage)
                             else:
-                                x.body(stage, 0, [], [])
+                                x.body(stage, 0)
 
     def steps(self, start: Operand, line: Operand, count: Operand, ragged: bool) -> list[_Step]:
         """Where the next steps of all chains are; where the depth may end before, whether they are there."""
