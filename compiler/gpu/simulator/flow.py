@@ -8,7 +8,10 @@ behind a loop those with the most turns. An instruction under a predicate is a b
 
 from __future__ import annotations
 
-from lucid.compiler.ir.data import data
+import functools
+import operator
+
+from lucid.compiler.ir.data import data, replace
 
 from .ptx import Address, Entry, Instruction, Not, Operand, Reg
 
@@ -191,26 +194,18 @@ def _with_registers(found: list[Block]) -> list[Block]:
         needs.append(first)
         writes.append(written)
     uses = [sum(1 << r for r in first) for first in needs]
-    live, changed = list(uses), True
-    while changed:
-        changed = False
+    live, before = list(uses), list[int]()
+
+    def after(block: Block) -> int:
+        return functools.reduce(operator.or_, (live[target] for target in block.targets), 0)
+
+    while live != before:
+        before = list(live)
         for n in reversed(range(len(found))):
-            after = 0
-            for target in found[n].targets:
-                after |= live[target]
-            now = uses[n] | after & ~writes[n]
-            if now != live[n]:
-                live[n], changed = now, True
+            live[n] = uses[n] | after(found[n]) & ~writes[n]
     result = []
-    for n, block in enumerate(found):
-        after = 0
-        for target in block.targets:
-            after |= live[target]
-        kept = after & writes[n]
+    for block, first, written in zip(found, needs, writes, strict=True):
+        kept = after(block) & written
         leaves = tuple(r for r in range(kept.bit_length()) if kept >> r & 1)
-        result.append(
-            Block(
-                block.code, block.kind, block.end, block.guard, block.targets, tuple(needs[n].items()), leaves
-            )
-        )
+        result.append(replace(block, needs=tuple(first.items()), leaves=leaves))
     return result

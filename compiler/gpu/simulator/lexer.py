@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from lucid.compiler.ir.data import data
 
 from .ptx import DTYPES, Const, PtxError
 
+T = TypeVar("T")
 _TOKEN = re.compile(
     r"""(?P<skip>\s+|//[^\n]*|/\*.*?\*/)
       | (?P<string>"[^"\n]*")
@@ -72,6 +74,13 @@ class Cursor:
         if not self.accept(text):
             raise self.error("syntax", f"expected `{text}`, found `{self.token.text}`")
 
+    def several(self, one: Callable[[], T]) -> list[T]:
+        """With commas between them."""
+        found = [one()]
+        while self.accept(","):
+            found.append(one())
+        return found
+
     def rest_of_line(self) -> list[str]:
         line, words = self.token.line, []
         while self.token.line == line and self.token.kind != "end":
@@ -92,27 +101,19 @@ class Cursor:
         2^bits.
         """
         size = DTYPES[kind].itemsize
-        negative, digits = text.startswith("-"), text.lstrip("-")
+        negative, digits = text.startswith("-"), text.lstrip("-").lower().removesuffix("u")
         if kind == "pred":
             return Const(int(digits, 0) & 1, kind)
-        if digits[:2] in ("0f", "0F", "0d", "0D") or (
-            not digits.startswith("0x") and re.search(r"[.eE]", digits)
-        ):
-            single = digits[:2] in ("0f", "0F")
-            if single:
-                (value,) = struct.unpack("<f", struct.pack("<I", int(digits[2:], 16)))
-            elif digits[:2] in ("0d", "0D"):
-                (value,) = struct.unpack("<d", struct.pack("<Q", int(digits[2:], 16)))
-            else:
-                value = float(digits)
-            if kind not in ("f32", "b32", "f64", "b64"):
-                raise self.error("form", f"`{text}` is no literal of .{kind}", line)
-            if single and size == 4:
-                bits = int(digits[2:], 16)  # a NaN keeps its bits
-            else:
-                bits = int.from_bytes(struct.pack("<f" if size == 4 else "<d", value), "little")
-            return Const(bits ^ (negative << size * 8 - 1), kind)
-        if kind in ("f32", "f64"):
+        given = {"0f": "f", "0d": "d"}.get(digits[:2])
+        real = given or ("x" not in digits and re.search(r"[.e]", digits))
+        if kind not in (("f32", "b32", "f64", "b64") if real else DTYPES.keys() - {"f32", "f64"}):
             raise self.error("form", f"`{text}` is no literal of .{kind}", line)
-        value = int(digits.removesuffix("U"), 0)
-        return Const((-value if negative else value) % (1 << size * 8), kind)
+        if not real:
+            value = int(digits, 0)
+            return Const((-value if negative else value) % (1 << size * 8), kind)
+        if given == "f" and size == 4:
+            bits = int(digits[2:], 16)  # a NaN keeps its bits
+        else:
+            found = struct.unpack(f">{given}", bytes.fromhex(digits[2:]))[0] if given else float(digits)
+            bits = int.from_bytes(struct.pack("<f" if size == 4 else "<d", found), "little")
+        return Const(bits ^ (negative << size * 8 - 1), kind)

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import functools
 import re
-
-from lucid.compiler.ir.data import data, replace
+from collections import ChainMap
 
 from . import forms, ptx
 from .lexer import Cursor
@@ -16,16 +15,8 @@ SPECIALS = frozenset(f"{name}.{axis}" for name in ("tid", "ntid", "ctaid", "ncta
 _WIDER = {"u16": "u32", "u32": "u64", "s16": "s32", "s32": "s64"}
 _VECTOR = {"": 1, "v2": 2, "v4": 4}
 _LINKAGE = (".visible", ".extern", ".weak", ".common")
-
-
-@data(frozen=False, eq=False)
-class Raw:
-    """An operand before its instruction is known."""
-
-    kind: str  # word, number, not, address, vector
-    text: str = ""
-    items: tuple[Raw, ...] = ()
-    offset: int = 0
+Raw = list[str]  # the tokens of an operand, before its instruction is known
+_NUMBER = re.compile(r"-?\d")
 
 
 @functools.lru_cache(maxsize=64)
@@ -48,26 +39,24 @@ class _Parser(Cursor):
         self.globals: dict[str, ptx.Variable] = {}
 
     def module(self) -> ptx.Module:
-        version = target = ""
+        about = dict.fromkeys((".version", ".target"), "")
         entries: dict[str, ptx.Entry] = {}
         while self.token.kind != "end":
             word = self.token
             if word.text in _LINKAGE:
                 self.next()
-            elif word.text == ".version":
-                version = self.rest_of_line()[1]
-            elif word.text == ".target":
-                target = self.rest_of_line()[1]
+            elif word.text in about:
+                about[word.text] = self.rest_of_line()[1]
             elif word.text == ".address_size":
                 if self.rest_of_line()[1] != "64":
                     raise self.error("form", "addresses must have 64 bits", word.line)
             elif word.text == ".file":
                 self.rest_of_line()
-            elif word.text == ".section":
-                self.skip_section()
+            elif word.text == ".section":  # debug information
+                while self.next().text != "}":
+                    pass
             elif word.text in (".global", ".shared"):
-                for variable in self.variables(self.next().text[1:]):
-                    self.globals[variable.name] = variable
+                self.globals |= {v.name: v for v in self.variables(self.next().text[1:])}
             elif word.text == ".entry":
                 entry = self.entry()
                 entries[entry.name] = entry
@@ -75,16 +64,10 @@ class _Parser(Cursor):
                 raise self.error("form", f"`{word.text}`: functions are not simulated; inline them")
             else:
                 raise self.error("form", f"unknown directive `{word.text}`")
-        if not version or not target:
+        if not all(about.values()):
             raise self.error("syntax", "a module begins with .version and .target")
+        version, target = about.values()
         return ptx.Module(version, target, tuple(self.globals.values()), entries, self.lines)
-
-    def skip_section(self) -> None:
-        """Debug information."""
-        while not self.accept("{"):
-            self.next()
-        while not self.accept("}"):
-            self.next()
 
     def attributes(self, what: str, also: tuple[str, ...] = ()) -> tuple[int, str]:
         """Alignment, if one is given, and type, of those that begin with a dot. `also`: others that pass."""
@@ -103,22 +86,23 @@ class _Parser(Cursor):
                     self.next()
                 if self.accept(".align"):
                     self.integer()
+        if not kind:
+            raise self.error("syntax", f"a {what} needs a type")
         return align, kind
 
     def variables(self, space: str) -> list[ptx.Variable]:
-        (align, kind), found = self.attributes("variable"), list[ptx.Variable]()
-        if not kind:
-            raise self.error("syntax", "a variable needs a type")
+        align, kind = self.attributes("variable")
         element = ptx.DTYPES[kind].itemsize
-        while True:
+
+        def one() -> ptx.Variable:
             name, count = self.next().text, 1
             while self.accept("["):
                 count *= 0 if self.token.text == "]" else self.integer()
                 self.expect("]")
             init = self.initial(kind, count * element) if self.accept("=") else None
-            found.append(ptx.Variable(space, name, max(align, element), count * element, init))
-            if not self.accept(","):
-                break
+            return ptx.Variable(space, name, max(align, element), count * element, init)
+
+        found = self.several(one)
         self.expect(";")
         return found
 
@@ -150,10 +134,7 @@ class _Parser(Cursor):
         while not self.accept("{"):
             word = self.next()
             if word.text in (".reqntid", ".maxntid"):
-                sizes = [self.integer()]
-                while self.accept(","):
-                    sizes.append(self.integer())
-                x, y, z = (*sizes, 1, 1)[:3]
+                x, y, z = (*self.several(self.integer), 1, 1)[:3]
                 if word.text == ".reqntid":
                     threads = x, y, z
                 else:
@@ -177,8 +158,6 @@ class _Parser(Cursor):
         end = 0
         while not self.accept(")"):
             align, kind = self.attributes("parameter", _OF_PARAMETERS)
-            if not kind:
-                raise self.error("syntax", "a parameter needs a type")
             size, array = ptx.DTYPES[kind].itemsize, False
             align = max(align, size)
             name = self.next().text
@@ -197,31 +176,35 @@ class _Body:
 
     def __init__(self, parser: _Parser, parameters: set[str]) -> None:
         self.parser = parser
-        self.parameters = parameters
         self.registers: list[ptx.Reg] = []
-        self.scopes: list[dict[str, ptx.Reg]] = [{}]
+        self.scopes = ChainMap[str, ptx.Reg]()
         self.variables: list[ptx.Variable] = []
         self.code: list[ptx.Instruction] = []
         self.labels: dict[str, int] = {}
-        self.spaces = {v.name: v.space for v in parser.globals.values()}
+        self.spaces = {v.name: v.space for v in parser.globals.values()} | dict.fromkeys(parameters, "param")
         self.loc: ptx.Loc | None = None
+        self.line = 0  # of the statement
+
+    def error(self, message: str) -> ptx.PtxError:
+        return self.parser.error("form", message, self.line)
 
     def parse(self) -> None:
         p = self.parser
-        while self.scopes:
+        depth = 1
+        while depth:
             token = p.token
             if token.kind == "end":
                 raise p.error("syntax", "the text ends within an entry")
             if p.accept("{"):
-                self.scopes.append({})
+                self.scopes, depth = self.scopes.new_child(), depth + 1
             elif p.accept("}"):
-                self.scopes.pop()
+                self.scopes, depth = self.scopes.parents, depth - 1
             elif token.text == ".reg":
                 self.declare_registers()
             elif token.text in (".shared", ".local"):
-                for variable in p.variables(p.next().text[1:]):
-                    self.variables.append(variable)
-                    self.spaces[variable.name] = variable.space
+                found = p.variables(p.next().text[1:])
+                self.variables += found
+                self.spaces |= {v.name: v.space for v in found}
             elif token.text == ".loc":
                 words = p.rest_of_line()
                 self.loc = ptx.Loc(p.files.get(words[1], f"file {words[1]}"), int(words[2]))
@@ -239,7 +222,10 @@ class _Body:
                 p.next()
             else:
                 self.statement()
-        self.code = [self.linked(i) for i in self.code]
+        for i in self.code:
+            for name in i.targets:
+                if name not in self.labels:
+                    raise p.error("form", f"label `{name}` is missing", i.line)
 
     def declare_registers(self) -> None:
         p = self.parser
@@ -247,191 +233,151 @@ class _Body:
         kind = p.next().text[1:]
         if kind not in ptx.DTYPES or kind in ("u8", "s8", "b8"):
             raise p.error("form", f"registers of type .{kind} are not simulated")
-        while True:
+
+        def one() -> None:
             name = p.next().text
+            names = [name]
             if p.accept("<"):
                 names = [f"{name}{n}" for n in range(p.integer())]
                 p.expect(">")
-            else:
-                names = [name]
             for n in names:
-                register = ptx.Reg(len(self.registers), kind, n)
-                self.registers.append(register)
-                self.scopes[-1][n] = register
-            if not p.accept(","):
-                break
-        p.expect(";")
+                self.scopes[n] = ptx.Reg(len(self.registers), kind, n)
+                self.registers.append(self.scopes[n])
 
-    def register(self, name: str) -> ptx.Reg | None:
-        for scope in reversed(self.scopes):
-            if name in scope:
-                return scope[name]
-        return None
+        p.several(one)
+        p.expect(";")
 
     # instructions
 
     def statement(self) -> None:
         p = self.parser
         guard: ptx.Reg | ptx.Not | None = None
-        line = p.token.line
+        self.line = p.token.line
         if p.accept("@"):
             negated = p.accept("!")
             name = p.next().text
-            register = self.register(name)
+            register = self.scopes.get(name)
             if register is None or register.type != "pred":
-                raise p.error("form", f"`{name}` is no predicate", line)
+                raise self.error(f"`{name}` is no predicate")
             guard = ptx.Not(register) if negated else register
         token = p.next()
+        self.line = token.line
         if token.kind != "word" or token.text.startswith((".", "%")):
-            raise p.error("form", f"unknown statement `{token.text}`", token.line)
+            raise self.error(f"unknown statement `{token.text}`")
         opcode, *words = token.text.split(".")
         if opcode == "call":
-            raise p.error("form", "functions are not simulated; inline them", token.line)
-        raws: list[Raw] = []
+            raise self.error("functions are not simulated; inline them")
+        operands: list[Raw] = []
         while not p.accept(";"):
-            raws.append(self.operand())
+            operands.append(self.operand())
             if p.token.text != ";":
                 p.expect(",")
-        self.code.append(self.instruction(token.text, opcode, words, raws, guard, token.line))
+        self.code.append(self.instruction(token.text, opcode, words, operands, guard))
 
     def operand(self) -> Raw:
-        p = self.parser
-        token = p.next()
-        if token.text == "{":
-            items = [self.operand()]
-            while p.accept(","):
-                items.append(self.operand())
-            p.expect("}")
-            return Raw("vector", "{…}", tuple(items))
-        if token.text == "[":
-            base = p.next()
-            if base.kind == "number":
-                address = Raw("address", "", (), int(base.text.removesuffix("U"), 0))
-            else:
-                address = Raw("address", base.text)
-            while p.token.text in ("+", "-"):
-                address.offset += p.integer() if p.token.text == "-" else (p.next(), p.integer())[1]
-            p.expect("]")
-            return address
-        if token.text == "!":
-            return Raw("not", p.next().text)
-        if token.text == "-":
-            return Raw("number", "-" + p.next().text)
-        if token.kind == "number":
-            return Raw("number", token.text)
-        if token.kind == "word":
-            return Raw("word", token.text)
-        raise p.error("syntax", f"unexpected `{token.text}`", token.line)
+        """Up to the comma behind it."""
+        p, found = self.parser, list[str]()
+        ends: tuple[str, ...] = (",", ";")
+        while p.token.text not in ends:
+            if p.token.text in ("", "}") and "{" not in found:
+                raise p.error("syntax", f"unexpected `{p.token.text}`")
+            found.append(p.next().text)
+            if found[0] in ("{", "[") and found[-1] in ("}", "]"):
+                break
+            ends = () if found[0] == "{" else ends
+        return found
 
     def instruction(
-        self,
-        text: str,
-        opcode: str,
-        words: list[str],
-        raws: list[Raw],
-        guard: ptx.Reg | ptx.Not | None,
-        line: int,
+        self, text: str, opcode: str, words: list[str], raws: list[Raw], guard: ptx.Reg | ptx.Not | None
     ) -> ptx.Instruction:
-        p = self.parser
         candidates = forms.find(opcode, words)
         if not candidates:
-            raise p.error(*forms.refusal(opcode, words), line)
+            raise self.parser.error(*forms.refusal(opcode, words), self.line)
         fitting = [found for found in candidates if len(found[0].dests + found[0].sources) == len(raws)]
         if not fitting:
-            raise p.error("form", f"`{text}` with {len(raws)} operands is unknown", line)
+            raise self.error(f"`{text}` with {len(raws)} operands is unknown")
         form, modifiers = fitting[0]
         count = len(form.dests)
         dests, sources = (
-            tuple(self.typed(*pair, modifiers, line, result) for pair in zip(specs, some, strict=True))
+            tuple(self.typed(*pair, modifiers, result) for pair in zip(specs, some, strict=True))
             for specs, some, result in ((form.dests, raws[:count], True), (form.sources, raws[count:], False))
         )
-        return ptx.Instruction(text, form, modifiers, guard, dests, sources, line, self.loc)
+        return ptx.Instruction(text, form, modifiers, guard, dests, sources, self.line, self.loc)
 
-    def typed(self, spec: str, raw: Raw, modifiers: dict[str, str], line: int, result: bool) -> ptx.Typed:
+    def typed(self, spec: str, raw: Raw, modifiers: dict[str, str], result: bool) -> ptx.Typed:
         """An operand as the form wants it."""
-        p = self.parser
-        kind = spec.strip("~*+")
+        kind, lanes = spec.strip("~*+"), _VECTOR[modifiers.get("vec", "")]
         if kind == "mem":
-            return ptx.Typed("mem", (self.address(raw, line),))
+            return ptx.Typed("mem", (self.address(raw),))
         if kind == "label":
-            return ptx.Typed("label", (ptx.Label(raw.text),))
+            return ptx.Typed("label", (ptx.Label(raw[0]),))
         if kind == "2T":
             kind = _WIDER[modifiers["T"]]
         elif kind in ("T", "U"):
             kind = modifiers[kind]
-        if raw.kind != "vector":
-            if _VECTOR[modifiers.get("vec", "")] > 1 and "*" in spec:
-                raise p.error("form", "a vector in braces is missing", line)
-            return ptx.Typed(kind, (self.value(raw, kind, "~" in spec, line, result),))
+        if raw[0] != "{":
+            if lanes > 1 and "*" in spec:
+                raise self.error("a vector in braces is missing")
+            return ptx.Typed(kind, (self.value("".join(raw), kind, "~" in spec, result),))
+        names = "".join(raw[1:-1]).split(",")
         size = ptx.DTYPES[kind].itemsize
         if "*" in spec:
-            if len(raw.items) != _VECTOR[modifiers.get("vec", "")]:
-                raise p.error("form", f"{len(raw.items)} values in braces", line)
-            part = kind
-        elif "+" in spec and size in (4, 8) and len(raw.items) in ((2,), (2, 4))[size == 8]:
-            part = f"b{size * 8 // len(raw.items)}"
+            if len(names) != lanes:
+                raise self.error(f"{len(names)} values in braces")
+        elif "+" in spec and size in (4, 8) and len(names) in ((2,), (2, 4))[size == 8]:
+            kind = f"b{size * 8 // len(names)}"
         else:
-            raise p.error("form", "a vector does not belong here", line)
-        items = tuple(self.value(item, part, "~" in spec, line, result) for item in raw.items)
-        return ptx.Typed(part, items, vector=True)
+            raise self.error("a vector does not belong here")
+        items = tuple(self.value(name, kind, "~" in spec, result) for name in names)
+        return ptx.Typed(kind, items, vector=True)
 
-    def value(self, raw: Raw, kind: str, wider: bool, line: int, result: bool) -> ptx.Operand:
-        p = self.parser
-        if raw.kind == "number":
+    def value(self, text: str, kind: str, wider: bool, result: bool) -> ptx.Operand:
+        if _NUMBER.match(text):
             if result:
-                raise p.error("form", f"`{raw.text}` cannot be written", line)
-            return p.constant(raw.text, kind, line)
-        if raw.kind not in ("word", "not"):
-            raise p.error("form", f"operand `{raw.text}` does not fit .{kind}", line)
-        register = self.register(raw.text)
+                raise self.error(f"`{text}` cannot be written")
+            return self.parser.constant(text, kind, self.line)
+        if text.startswith("["):
+            raise self.error(f"operand `{text}` does not fit .{kind}")
+        name = text.removeprefix("!")
+        register = self.scopes.get(name)
         if register is not None:
-            self.check_width(register, kind, wider, line)
-            if raw.kind == "not":
-                if kind != "pred" or result:
-                    raise p.error("form", "only predicates that are read can be negated", line)
-                return ptx.Not(register)
-            return register
-        if raw.text == "_" and result:
+            have, want = ptx.DTYPES[register.type].itemsize, ptx.DTYPES[kind].itemsize
+            if (register.type == "pred") != (kind == "pred") or (have < want if wider else have != want):
+                raise self.error(f"`{name}` is .{register.type}, and the instruction takes .{kind}")
+            if name == text:
+                return register
+            if kind != "pred" or result:
+                raise self.error("only predicates that are read can be negated")
+            return ptx.Not(register)
+        if name == "_" and result:
             return ptx.Sink()
-        if raw.text.startswith("%"):
-            if raw.text[1:] not in SPECIALS:
-                raise p.error("form", f"unknown register `{raw.text}`", line)
+        if name.startswith("%"):
+            if name[1:] not in SPECIALS:
+                raise self.error(f"unknown register `{name}`")
             if ptx.DTYPES[kind].itemsize != 4 or kind == "f32":
-                raise p.error("form", f"`{raw.text}` has 32 bits", line)
-            return ptx.Special(raw.text[1:])
-        if raw.text in self.parameters or raw.text in self.spaces:
-            if kind not in ("b64", "u64", "s64"):
-                raise p.error("form", f"the address of `{raw.text}` has 64 bits", line)
-            return ptx.Symbol(raw.text, self.space_of(raw.text))
-        raise p.error("form", f"`{raw.text}` is not declared", line)
+                raise self.error(f"`{name}` has 32 bits")
+            return ptx.Special(name[1:])
+        symbol = self.symbol(name)
+        if kind not in ("b64", "u64", "s64"):
+            raise self.error(f"the address of `{name}` has 64 bits")
+        return symbol
 
-    def check_width(self, register: ptx.Reg, kind: str, wider: bool, line: int) -> None:
-        have, want = ptx.DTYPES[register.type].itemsize, ptx.DTYPES[kind].itemsize
-        if (register.type == "pred") != (kind == "pred") or (have < want if wider else have != want):
-            message = f"`{register.name}` is .{register.type}, and the instruction takes .{kind}"
-            raise self.parser.error("form", message, line)
+    def symbol(self, name: str) -> ptx.Symbol:
+        if name not in self.spaces:
+            raise self.error(f"`{name}` is not declared")
+        return ptx.Symbol(name, self.spaces[name])
 
-    def space_of(self, name: str) -> str:
-        return "param" if name in self.parameters else self.spaces[name]
-
-    def address(self, raw: Raw, line: int) -> ptx.Address:
-        if raw.kind != "address":
-            raise self.parser.error("form", f"`{raw.text}` is no address in brackets", line)
-        if not raw.text:
-            return ptx.Address(None, raw.offset)
-        register = self.register(raw.text)
-        if register is not None:
-            if ptx.DTYPES[register.type].itemsize < 4 or register.type in ("f32", "f64"):
-                raise self.parser.error("form", f"`{raw.text}` is no address", line)
-            return ptx.Address(register, raw.offset)
-        if raw.text in self.parameters or raw.text in self.spaces:
-            return ptx.Address(ptx.Symbol(raw.text, self.space_of(raw.text)), raw.offset)
-        raise self.parser.error("form", f"`{raw.text}` is not declared", line)
-
-    def linked(self, i: ptx.Instruction) -> ptx.Instruction:
-        """With the labels that a branch may go to."""
-        names = [operand.items[0].name for operand in i.sources if isinstance(operand.items[0], ptx.Label)]
-        for name in names:
-            if name not in self.labels:
-                raise self.parser.error("form", f"label `{name}` is missing", i.line)
-        return replace(i, targets=tuple(names))
+    def address(self, raw: Raw) -> ptx.Address:
+        """`[base]`, `[base+4]`, `[base+-4]`, `[16]`."""
+        if raw[0] != "[":
+            raise self.error(f"`{''.join(raw)}` is no address in brackets")
+        if _NUMBER.match(raw[1]):
+            return ptx.Address(None, int(raw[1].removesuffix("U"), 0))
+        name, rest = raw[1], "".join(raw[2:-1]).replace("+-", "-")
+        offset = sum(int(n.replace("U", ""), 0) for n in re.findall(r"[-+][^-+]*", rest))
+        register = self.scopes.get(name)
+        if register is None:
+            return ptx.Address(self.symbol(name), offset)
+        if ptx.DTYPES[register.type].itemsize < 4 or register.type in ("f32", "f64"):
+            raise self.error(f"`{name}` is no address")
+        return ptx.Address(register, offset)

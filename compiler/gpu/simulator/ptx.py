@@ -150,7 +150,11 @@ class Instruction:
     sources: tuple[Typed, ...]
     line: int
     loc: Loc | None
-    targets: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The labels that it may go to."""
+        return tuple(o.name for operand in self.sources for o in operand.items if isinstance(o, Label))
 
 
 @data(eq=False)
