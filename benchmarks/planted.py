@@ -164,7 +164,7 @@ FAULTS = (
     ),
     Planted(
         "a literal is no part of a template's key", "templates", "compiler/passes/template.py",
-        'parts.append((repr(attrs["value"]), attrs["dtype"]))', 'parts.append(("", attrs["dtype"]))',
+        'parts.append((repr(attrs["value"]), attrs["dtype"].name))', 'parts.append(attrs["dtype"].name)',
     ),
     Planted(
         "all numbers of a template are the first", "templates", "compiler/passes/template.py",

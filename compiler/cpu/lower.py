@@ -9,7 +9,7 @@ that is read at the same subscripts.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -33,6 +33,11 @@ _Each = Callable[[Operand, Operand | None], None]
 Join = Callable[[Acc], Acc]
 Add = Callable[[k.Reduce, Join], None]
 
+# Operations for each element from which on a turn has one vector: the processor looks far enough ahead by
+# itself, and LLVM takes as long for each that stands beside it. (Loops of exponentials: 0.86 to 1.03 times as
+# long, most at lengths of whole turns.) With more than so many accumulators, 0.86 to 1.11.
+DEAR = 16
+MOVED = 12
 UNROLLED = k.SMALL**2  # elements; a total that keeps two small axes
 
 
@@ -138,16 +143,23 @@ class Lowering(Values):
         become(body.results)
 
     def vectors(
-        self, axis: str, lo: Operand, hi: Operand, chunk: Chunk, stream: Operand | None = None
-    ) -> None:
+        self, axis: str, lo: Operand, hi: Operand, chunk: Chunk, stream: Operand | None = None,
+        dear: bool = False,
+    ) -> None:  # fmt: skip
         """Whole vectors from lo to hi, then the rest under a mask. `chunk(u)` writes the code of one vector,
         u counting those of a turn. Where `stream` is not 0, whole vectors are stored around the cache; of
-        threads, which move elements side by side at once."""
+        threads, which move elements side by side at once. Where a vector is `dear`, a turn has one."""
         b, width, step = self.b, self.together, self.team.size * self.schedule.step
         alone = self.team.size == 1
         if alone and isinstance(lo, Imm) and isinstance(hi, Imm) and hi.value - lo.value <= UNROLLED:
             self.unrolled(axis, int(lo.value), int(hi.value), chunk)
             return
+
+        def single(u: int) -> None:
+            chunk(u)
+            self.turn_on()
+
+        step, code = (width, single) if dear else (step, chunk)
         main = self.whole(lo, hi, step)
         parts = [(lo, main, False, False), (main, hi, True, False)]
         if stream is not None:
@@ -157,7 +169,34 @@ class Lowering(Values):
             few = min(self.schedule.rest or step, step) if self.sums else width  # less code without lanes
             turn_step = few if masked else step
             rest = hi if masked else None
-            self.turns(axis, begin, end, turn_step, chunk, rest, whole)
+            self.turns(axis, begin, end, turn_step, code, rest, whole)
+        if dear:
+            self.turn_back(lo, hi)
+
+    def dear(self, axis: str, numbers: Iterable[int]) -> bool:
+        """Whether there is so much to compute for a vector of these stages that it has a turn of its own, and
+        not as many as hold the lanes."""
+        if self.schedule.threads or self.schedule.step <= 2 * self.schedule.width:
+            return False
+        stages = [(n, {*k.expressions(self.kernel.stages[n])}) for n in numbers]
+        found = [e for n, own in stages for e in own if isinstance(e, k.Call) and (n, e) not in self.cached]
+        cost = sum(REGISTRY[e.op].flops for e in found if axis in self.depends(e))
+        moved = sum(len(names) * len(vectors) for names, vectors in self.sums.items())
+        return cost >= max(DEAR, 2 * moved) and moved <= MOVED
+
+    def turn_on(self) -> None:
+        """The lanes of each reduction, those of the next vector first: so the code of one vector is that of
+        all. To move a register takes a processor no time but that of reading the instruction."""
+        for vectors in self.sums.values():
+            vectors.append(vectors.pop(0))
+
+    def turn_back(self, lo: Operand, hi: Operand) -> None:
+        """As they stood before the vectors from lo to hi: on, until they have gone round."""
+        width, most = self.schedule.width, max(map(len, self.sums.values()), default=1)
+        if most > 1:
+            done = (hi - lo + (width - 1)) // width
+            with self.loop(0, done * (most - 1) & (most - 1), 1, "serial"):
+                self.turn_on()
 
     def turns(
         self,

@@ -27,7 +27,8 @@ def nest(
     extent = x.extent(axes[0].extent)
     if len(axes) == 1:
         if not by_cases(x, stage, axes[0].name, ZERO, extent, stream):
-            walk(x, axes[0], reduces, lambda u: x.body(stage, u), stream)
+            dear = x.dear(axes[0].name, [x.number])
+            walk(x, axes[0], reduces, lambda u: x.body(stage, u), stream, dear)
         return
     with x.loop(0, extent, 1, "serial") as body, x.scope(axes[0].name) as level:
         x.at[axes[0].name] = body.var
@@ -36,12 +37,12 @@ def nest(
 
 
 def walk(
-    x: Lowering, axis: k.Axis, reduces: list[k.Reduce], chunk: Chunk, stream: Operand | None = None
+    x: Lowering, axis: k.Axis, reduces: list[k.Reduce], chunk: Chunk, stream: Operand | None, dear: bool
 ) -> None:
     """Along all of an axis, whose reductions add up lanes, or those of their blocks."""
     b, extent, width = x.b, x.extent(axis.extent), x.schedule.width
     if not axis.long or not reduces:
-        x.vectors(axis.name, ZERO, extent, chunk, stream)
+        x.vectors(axis.name, ZERO, extent, chunk, stream, dear)
         return
     places = [tuple(b.fresh(dtype, 1, "blocks") for dtype in r.dtypes) for r in reduces]
     for r, place in zip(reduces, places, strict=True):
@@ -53,7 +54,7 @@ def walk(
     with b.loop(0, extent, BLOCK, "serial") as block:
         hi = x.minimum(block.var + BLOCK, extent)
         with x.adding(x.accumulators(reduces)) as sums:
-            x.vectors(axis.name, block.var, hi, chunk, stream)
+            x.vectors(axis.name, block.var, hi, chunk, stream, dear)
         number = block.var // BLOCK
         for r, place in zip(reduces, places, strict=True):
             with b.at(r.loc):
@@ -83,7 +84,7 @@ def block_of(
     if len(stages) == 1 and by_cases(x, stages[0], axis, lo, hi, stream):
         return
     with x.adding(x.accumulators(reduces)) as sums:
-        x.vectors(axis, lo, hi, chunk, stream)
+        x.vectors(axis, lo, hi, chunk, stream, x.dear(axis, range(len(stages))))
     for reduce in reduces:
         with x.b.at(reduce.loc):
             x.store_parts(reduce, number, x.halve(reduce.op, sums[reduce.names]))

@@ -11,16 +11,16 @@ no memory while it stores what needs no computing, and asks for the row after.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.layout import totals
-from ..ir.loop import BEGIN, END, ONE, ZERO, Alloc, Imm, Operand
+from ..ir.loop import BEGIN, END, ZERO, Alloc, Imm, Operand
 from ..ir.types import i64
-from .lower import Add, Join, Lowering, Mode, named
+from .lower import Add, Join, Lowering, Mode, Sums, named
 from .lower_blocks import nest, walk
 from .lower_totals import RowTotals
 from .schedule import WAITING_BYTES, RowCache
@@ -162,24 +162,23 @@ class RowLowering(Mode):
             x.vectors(axis.name, left, right, chunk)
 
     def overlapped(self, lo: Operand, hi: Operand, beside: int) -> None:
-        """The first row without its last stage; row by row, with the last stage of the row before;
-        the last stage of the last row."""
-        b, one = self.b, ONE
-        early, late = range(self.last), range(self.last, self.last + 1)
-        row = self.place(lo, early)
-        for number in early:
-            self.stage(number, row)
-        wanted = self.wanted()
-        inits = tuple(row.values[name] for name in wanted)
-        with b.loop(lo + one, hi, 1, "serial", inits) as turn:
-            row, before = self.place(turn.var, early), self.place(turn.var - one, late)
-            before.values.update(zip(wanted, turn.carried, strict=True))
-            for number in early:
-                self.stage(number, row, before if number == beside else None)
+        """Row by row, the last stage of each but the first beside a stage of the next one; the last stage of
+        the last row."""
+        x, wanted = self.x, self.wanted()
+        types = {name: dtype for reduce in x.reduces.values() for name, dtype in reduce.results}
+
+        def late(number: Operand, values: Sequence[Operand]) -> _Row:
+            row = self.place(number - 1, range(self.last, self.last + 1))
+            row.values.update(zip(wanted, values, strict=True))
+            return row
+
+        with self.b.loop(lo, hi, 1, "serial", tuple(Imm(0, types[name]) for name in wanted)) as turn:
+            row = self.place(turn.var, range(self.last))
+            for number in range(self.last):
+                before = partial(late, turn.var, turn.carried) if number == beside else None
+                self.stage(number, row, before)
             turn.yields = tuple(row.values[name] for name in wanted)
-        row = self.place(hi - one, late)
-        row.values.update(zip(wanted, turn.results, strict=True))
-        self.stage(self.last, row)
+        self.stage(self.last, late(hi, turn.results))
 
     def wanted(self) -> list[str]:
         """The reductions of a row that its last stage reads."""
@@ -237,46 +236,71 @@ class RowLowering(Mode):
         """A term of a row to its lane of a total."""
         self.totals.add(reduce, row.number - self.first, 1, join)
 
-    def stage(self, number: int, row: _Row, before: _Row | None = None, add: Add | None = None) -> None:
-        """One stage of one row; beside it, the last one of the row `before`. Terms of totals go to their
-        lanes, unless `add` takes them."""
-        x, stages = self.x, self.kernel.stages
-        jobs = [(number, row)] if before is None else [(number, row), (self.last, before)]
-        for n, r in jobs:
-            with self.inside(r, n):
-                x.hoist(stages[n], r.level)
-        if not stages[number].axes:
-            with self.inside(row, number):
-                x.scalar_stage(stages[number], add or partial(self.add, row))
-            return
-        reduces = [[s for s in stages[n].body if isinstance(s, k.Reduce) and not s.keep] for n, _ in jobs]
-        stores = any(isinstance(s, k.Store) for n, _ in jobs for s in stages[n].body)
-        stream = self.stream if stores else None
-        every = [r for own in reduces for r in own]
-        with x.adding(x.accumulators(every)) as sums:
+    def stage(
+        self, number: int, row: _Row, before: Callable[[], _Row] | None = None, add: Add | None = None
+    ) -> None:
+        """One stage of one row; beside it, the last one of the row `before`, unless this is the first. Terms
+        of totals go to their lanes, unless `add` takes them."""
+        x, stage = self.x, self.kernel.stages[number]
+        with self.inside(row, number):
+            x.hoist(stage, row.level)
+            if not stage.axes:
+                x.scalar_stage(stage, add or partial(self.add, row))
+                return
+        with x.adding(x.accumulators(self.reduced(number))) as sums:
             if before is None:
-                with self.inside(row, number):
-                    nest(x, stages[number], stages[number].axes, every, stream)
+                self.alone(number, row)
             else:
-                self.both(jobs, every, stream)
-        for (_, r), own in zip(jobs, reduces, strict=True):
-            for reduce in own:
-                with self.b.at(reduce.loc):
-                    total = x.halve(reduce.op, sums[reduce.names])
-                    if reduce.of_row:
-                        r.values.update(named(reduce, total))
-                    else:
-                        (add or partial(self.add, r))(reduce, partial(x.merged, reduce, total))
+                first = self.b.op("eq", row.number, self.first)
+                with x.loop(0, self.b.select(first, 1, 0), 1, "once"):
+                    self.alone(number, row)
+                with x.loop(0, self.b.select(first, 0, 1), 1, "once"):
+                    self.both(number, row, before())
+        self.reduce(number, row, sums, add)
 
-    def both(self, jobs: list[tuple[int, _Row]], reduces: list[k.Reduce], stream: Operand | None) -> None:
-        """Stages of several rows in one loop. What does not vary with the rows is computed once."""
+    def reduced(self, number: int) -> list[k.Reduce]:
+        """What a stage adds up in registers."""
+        return [s for s in self.kernel.stages[number].body if isinstance(s, k.Reduce) and not s.keep]
+
+    def reduce(self, number: int, row: _Row, sums: Sums, add: Add | None) -> None:
+        """The reductions of a stage, of their lanes."""
+        x = self.x
+        for reduce in self.reduced(number):
+            with self.b.at(reduce.loc):
+                total = x.halve(reduce.op, sums[reduce.names])
+                if reduce.of_row:
+                    row.values.update(named(reduce, total))
+                else:
+                    (add or partial(self.add, row))(reduce, partial(x.merged, reduce, total))
+
+    def streamed(self, *numbers: int) -> Operand | None:
+        """Whether these stages store around the cache."""
+        return self.stream if any(map(self.stores, numbers)) else None
+
+    def alone(self, number: int, row: _Row) -> None:
+        """A stage of a row."""
+        stage = self.kernel.stages[number]
+        with self.inside(row, number):
+            nest(self.x, stage, stage.axes, self.reduced(number), self.streamed(number))
+
+    def both(self, number: int, row: _Row, late: _Row) -> None:
+        """A stage of a row, and the last one of another, in one loop. What does not vary with the rows is
+        computed once."""
+        x, own = self.x, self.reduced(self.last)
         (axis,) = self.kernel.stages[self.last].axes
+        with self.inside(late, self.last):
+            x.hoist(self.kernel.stages[self.last], late.level)
 
         def chunk(u: int) -> None:
-            for number, row in jobs:
-                self.beside_others(number, row, u)
+            self.beside_others(number, row, u)
+            self.beside_others(self.last, late, u)
 
-        walk(self.x, axis, reduces, chunk, stream)
+        sums = x.accumulators(own)
+        with x.adding(x.sums | sums):
+            numbers = number, self.last
+            dear = x.dear(axis.name, numbers)
+            walk(x, axis, [*self.reduced(number), *own], chunk, self.streamed(*numbers), dear)
+        self.reduce(self.last, late, sums, None)
 
     def beside_others(self, number: int, row: _Row, u: int) -> None:
         """One vector of one stage of a row, in a loop that other rows share."""

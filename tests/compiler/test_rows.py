@@ -145,6 +145,18 @@ def test_what_the_loops_say() -> None:
     assert any(line.endswith(" far") for line in text.splitlines())
 
 
+@pytest.mark.parametrize("vector_bytes", [64, 32])
+def test_an_exponential_is_written_once_for_each_loop_whatever_the_lanes(vector_bytes: int) -> None:
+    """Of the first row and of those beside the end of another one, each under a mask and not, and the latter
+    stored around the cache. It was written up to 8 times for each, and of all early stages of the first row
+    once more."""
+    arrays = given((37, 160), "float32", strided=False)
+    target = replace(host(), vector_bytes=vector_bytes)
+    made = compile_graph(build(forward, arrays), target)
+    text = stage_text(made, "loop", target)
+    assert text.count("= scale ") == 5
+
+
 def columns(x: Node, y: Node) -> tuple[Node, ...]:
     """Totals for each column, and a number of each row that their terms share."""
     d = ops.MUL(ops.SUB(x, ops.fill(ops.reshape(y, (x.shape[0], 1)), x.shape)), x)
