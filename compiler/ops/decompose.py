@@ -13,26 +13,7 @@ from functools import partial
 from ..ir.loop import Builder, Imm, Operand, Value
 from ..ir.types import DType, b1, f16, f32, f64, i32, i64
 from . import steps as st
-from .arcs import arccos, arcsin, arctan, arctan2
-from .exponential import exp, exp2, exp_term, sigmoid
-from .gamma import digamma, lgamma, trigamma
-from .power import power
 from .random import threefry
-from .table_cbrt import cbrt
-from .table_erf import erf
-from .table_erfc import erfc
-from .table_erfinv import erfinv
-from .table_hyperbolic import cosh, expm1, sinh
-from .table_inverse import arccosh, arcsinh, arctanh
-from .table_log import log, log1p, log2, log10
-from .table_tanh import tanh
-from .trigonometric import cos, sin, tan
-
-__all__ = [
-    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos", "cosh",
-    "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "exp_term", "expm1", "lgamma", "log", "log10",
-    "log1p", "log2", "power", "sigmoid", "sin", "sinh", "tan", "tanh", "trigamma",
-]  # fmt: skip
 
 
 def cast(b: Builder, x: Operand, dtype: DType) -> Operand:

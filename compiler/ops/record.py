@@ -151,12 +151,26 @@ def later(module: str, name: str) -> Callable[..., Any]:
     return run
 
 
+# Modules of lowerings of elementary functions; those of others are in decompose.py.
+_LOWERINGS = {
+    name: module
+    for module, names in (
+        ("arcs", "arcsin arccos arctan arctan2"), ("exponential", "exp exp2 exp_term sigmoid"),
+        ("gamma", "lgamma digamma trigamma"), ("power", "power"), ("table_cbrt", "cbrt"),
+        ("table_erf", "erf"), ("table_erfc", "erfc"), ("table_erfinv", "erfinv"),
+        ("table_hyperbolic", "expm1 sinh cosh"), ("table_inverse", "arcsinh arccosh arctanh"),
+        ("table_log", "log log2 log10 log1p"), ("table_tanh", "tanh"), ("trigonometric", "sin cos tan"),
+    )
+    for name in names.split()
+}  # fmt: skip
+
+
 class _Decompose:
     """`dec.NAME` is the lowering of that name, imported when a kernel is lowered: a process that finds
     its machine code in the cache never lowers."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        function = later("decompose", name)
+        function = later(_LOWERINGS.get(name, "decompose"), name)
         return lambda b, args, dtype: function(b, *args)
 
     @staticmethod
