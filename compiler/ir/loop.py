@@ -233,20 +233,48 @@ END = Value("end", i64)
 THREAD = Value("thread", i64)
 ZERO, ONE = Imm(0, i64), Imm(1, i64)
 
-# Instructions whose result is a bool vector.
-COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 
-# Every instruction and its number of operands. Result type: that of the first operand, but for
-# comparisons (b1), `select` (that of the second), and those in SHAPED, which state it.
-INSTRUCTIONS: dict[str, int] = {
-    "add": 2, "sub": 2, "mul": 2, "div": 2, "rem": 2, "neg": 1, "abs": 1, "sqrt": 1, "fma": 3, "scale": 2,
-    "floor": 1, "ceil": 1, "trunc": 1, "rint": 1, "sign": 1, "min": 2, "max": 2,
-    "and": 2, "or": 2, "xor": 2, "not": 1, "shl": 2, "shr": 2,
-    "eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "select": 3,
-    "cast": 1, "bitcast": 1, "splat": 1, "iota": 0, "lo": 1, "hi": 1,
-    "pack_lo": 3, "pack_hi": 3, "spread": 4, "collect": 4, "shuffle": 2, "any": 1, "count": 1,
-    "compress": 2, "table": 17,
-}  # fmt: skip
+@data
+class Form:
+    """What an instruction takes: a letter for each operand, and the kinds of dtype of those that are alike.
+    `T` is the type of the result, `t` one lane of it, `TT` has twice the lanes; `S` any type, the same for
+    all, of which the result is a b1; `V` any vector; `b`: b1; `n`: a literal i32; `u`: unsigned, of as many
+    bits. `moves`: it only moves values, of formats that are for memory alone, too."""
+
+    operands: tuple[str, ...]
+    kinds: str = "biuf"
+    moves: bool = False
+
+
+def _forms(names: str, operands: str, kinds: str = "biuf", moves: bool = False) -> dict[str, Form]:
+    return dict.fromkeys(names.split(), Form(tuple(operands.split()), kinds, moves))
+
+
+# The type of a result is that of the operands; those in SHAPED state it.
+INSTRUCTIONS: dict[str, Form] = (
+    _forms("add sub mul div rem", "T T", "iuf")
+    | _forms("neg", "T", "iuf")
+    | _forms("abs sqrt floor ceil trunc rint sign", "T", "f")
+    | _forms("scale min max", "T T", "f")
+    | _forms("fma", "T T T", "f")
+    | _forms("and or xor", "T T", "biu")
+    | _forms("not", "T", "biu")
+    | _forms("shl shr", "T T", "iu")
+    | _forms("eq ne lt le gt ge", "S S")
+    | _forms("select", "b T T", moves=True)
+    | _forms("cast", "V", moves=True)
+    | _forms("bitcast", "V", "iuf", moves=True)
+    | _forms("splat", "t", moves=True)
+    | _forms("iota", "")
+    | _forms("lo hi", "TT", moves=True)
+    | _forms("pack_lo pack_hi", "T T n", moves=True)
+    | _forms("spread collect", "T T n n", moves=True)
+    | _forms("shuffle", "T n", moves=True)
+    | _forms("any count", "V")
+    | _forms("compress", "T b", moves=True)
+    | _forms("table", "u" + " t" * 16)
+)
+COMPARISONS = tuple(op for op, form in INSTRUCTIONS.items() if "S" in form.operands)
 # scale(x, k): x 2**k rounded once, also to a denormal or to inf; 1/2 <= |x| <= 2, k a whole number
 # whose size is below twice the bias of the format less 3 (float32: 250). NaN if both are.
 # sign(x): -1, 0 or 1; NaN for NaN, 0.0 for -0.0.
@@ -268,7 +296,7 @@ SHAPED = (
     "cast", "bitcast", "splat", "iota", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle",
     "any", "count", "compress", "table",
 )  # fmt: skip
-TABLE = INSTRUCTIONS["table"] - 1  # elements
+TABLE = len(INSTRUCTIONS["table"].operands) - 1  # elements
 
 
 def lane_of(op: str, lane: int, lanes: int, d: int, k: int) -> int | None:

@@ -147,23 +147,10 @@ def implied(op: str, args: Sequence[lp.Operand | None], result: Type) -> Sequenc
 
     `args` may hold None where the operand is not known yet."""
     dtype, lanes = result
-    match op:
-        case "splat":
-            return [(dtype, 1)]
-        case "lo" | "hi":
-            return [(dtype, 2 * lanes)]
-        case "cast" | "bitcast" | "iota" | "any" | "count" | "compress":
-            return [None] * len(args)
-        case "pack_lo" | "pack_hi" | "spread" | "collect" | "shuffle":
-            return [None] * len(args)
-        case "table":
-            return [None, *[(dtype, 1)] * (len(args) - 1)]
-        case "select":
-            return [(b1, lanes), result, result][: len(args)]
-        case _ if op in lp.COMPARISONS:
-            told = [(a.dtype, a.lanes) for a in args if isinstance(a, lp.Value)]
-            return [told[0] if told else None] * len(args)
-    return [result] * len(args)
+    told = next(((a.dtype, a.lanes) for a in args if isinstance(a, lp.Value)), None)
+    types = {"T": result, "t": (dtype, 1), "TT": (dtype, 2 * lanes), "b": (b1, lanes), "S": told}
+    form = lp.INSTRUCTIONS.get(op)  # errors show others, too
+    return [None] * len(args) if form is None else [types.get(letter) for letter in form.operands]
 
 
 # --- parsing -------------------------------------------------------------------------------------
@@ -320,14 +307,15 @@ class _Parser:
     def operands(self, op: Token, type_: Type) -> tuple[lp.Operand, ...]:
         c = self.c
         found: list[tuple[Token, lp.Operand | None, Number]] = []
-        while c.token.kind != "newline" and len(found) < lp.INSTRUCTIONS[op.text]:
+        count = len(lp.INSTRUCTIONS[op.text].operands)
+        while c.token.kind != "newline" and len(found) < count:
             token = c.token
             bare = c.at_number()
             found.append((token, None, c.number()) if bare else (token, self.operand(None), 0))
             if not c.accept(","):
                 break
-        if len(found) != lp.INSTRUCTIONS[op.text]:
-            raise c.expected(f"operand {len(found) + 1} of {lp.INSTRUCTIONS[op.text]}")
+        if len(found) != count:
+            raise c.expected(f"operand {len(found) + 1} of {count}")
         expected = implied(op.text, [operand for _, operand, _ in found], type_)
         return tuple(
             self.literal(number, told, token) if operand is None else operand

@@ -9,26 +9,10 @@ from ..ir import loop as lp
 from ..ir.layout import can_be_defined
 from ..ir.types import DTYPES, DType, b1, i32, i64, u32, u64
 from ..text.lexer import MAX_DEPTH, fit, is_name
-from ..text.loop import KINDS, MAX_LANES, statement_text, type_text
+from ..text.loop import KINDS, MAX_LANES, implied, statement_text, type_text
 from .error import VerifyError
 from .team import lonely
 
-# The kinds of dtype that each instruction takes; those not named here take all.
-_TAKES: dict[str, str] = (
-    dict.fromkeys(("add", "sub", "mul", "div", "rem", "neg"), "iuf")
-    | dict.fromkeys(
-        ("abs", "sqrt", "fma", "scale", "floor", "ceil", "trunc", "rint", "sign", "min", "max"), "f"
-    )
-    | dict.fromkeys(("and", "or", "xor", "not"), "biu")
-    | dict.fromkeys(("shl", "shr"), "iu")
-    | {"bitcast": "iuf"}
-)
-# Those that only move values, of formats that are for memory alone, too.
-_MOVES = (
-    "select", "cast", "bitcast", "splat", "lo", "hi", "pack_lo", "pack_hi", "spread", "collect", "shuffle",
-    "compress",
-)  # fmt: skip
-_PAIRS = ("pack_lo", "pack_hi", "spread", "collect")  # of two vectors, by literals
 _MAX_ALLOC = 1 << 31  # elements of one alloc
 MAX_TEAM = 32  # threads
 
@@ -56,6 +40,39 @@ def verify_func(func: lp.Func) -> None:
 def _converts(source: DType, target: DType) -> bool:
     """A format for memory alone is made of the one in which it is computed, and widened to that."""
     return source.wide in (None, target) and target.wide in (None, source)
+
+
+def _gives(stmt: lp.Let) -> bool:
+    """Whether an instruction that states its type may have it."""
+    op, args, dtype, lanes = stmt.op, stmt.args, stmt.result.dtype, stmt.result.lanes
+    told = zip(args, implied(op, args, (dtype, lanes)), strict=True)
+    if any(want not in (None, (arg.dtype, arg.lanes)) for arg, want in told):
+        return False
+    placed = zip(args, lp.INSTRUCTIONS[op].operands, strict=True)
+    literals = [arg if isinstance(arg, lp.Imm) else None for arg, letter in placed if letter in "nt"]
+    match op:
+        case "iota":
+            return dtype.kind in "iuf" and dtype.wide is None
+        case "pack_lo" | "pack_hi" | "spread" | "collect" | "shuffle":
+            numbers = [int(n.value) for n in literals if n is not None and (n.dtype, n.lanes) == (i32, 1)]
+            if len(numbers) < len(literals):
+                return False
+            if op == "shuffle":
+                return 0 <= numbers[0] < lanes and not lanes & (lanes - 1)
+            # pairs of n lanes fill a vector
+            return numbers[0] > 0 and (len(numbers) > 1 or lanes % (2 * numbers[0]) == 0)
+        case "any" | "count":
+            return args[0].dtype is b1 and (dtype, lanes) == (b1 if op == "any" else i64, 1)
+        case "compress":
+            return lanes > 1
+        case "table":
+            counted = {32: u32, 64: u64}.get(dtype.bits)
+            return (args[0].dtype, args[0].lanes) == (counted, lanes) and None not in literals
+        case "cast":
+            return args[0].lanes == lanes and _converts(args[0].dtype, dtype)
+        case "bitcast":
+            return (args[0].dtype.bits, args[0].lanes) == (dtype.bits, lanes) and dtype is not b1
+    return True
 
 
 class _Check:
@@ -177,72 +194,27 @@ class _Check:
 
     def let(self, stmt: lp.Let) -> None:
         op, args, result = stmt.op, stmt.args, stmt.result
-        if op not in lp.INSTRUCTIONS:
+        form = lp.INSTRUCTIONS.get(op)
+        if form is None:
             self.fail(f"`{op}` is not an instruction")
-        if len(args) != lp.INSTRUCTIONS[op]:
-            self.fail(f"{op} has {lp.INSTRUCTIONS[op]} operands, not {len(args)}")
+        if len(args) != len(form.operands):
+            self.fail(f"{op} has {len(form.operands)} operands, not {len(args)}")
         for arg in args:
             self.use(arg)
-        kinds = _TAKES.get(op, "biuf")
-        same = args[:2] if op in _PAIRS else args[1:] if op in ("select", "table") else args
-        same = args[:1] if op in ("shuffle", "compress") else same
+        same = [a for a, letter in zip(args, form.operands, strict=True) if letter not in ("b", "n", "u")]
         for arg in same:
             if (arg.dtype, arg.lanes) != (same[0].dtype, same[0].lanes):
                 self.fail("the operands differ in type")
-            if arg.dtype.kind not in kinds or (arg.dtype.wide is not None and op not in _MOVES):
+            if arg.dtype.kind not in form.kinds or (arg.dtype.wide is not None and not form.moves):
                 self.fail(f"{op} is not defined for {arg.dtype}")
         if op == "select" and (args[0].dtype, args[0].lanes) != (b1, args[1].lanes):
             self.fail(f"select needs a {type_text(b1, args[1].lanes)} first")
-        self.shape(stmt)
+        if op in lp.SHAPED:
+            if not _gives(stmt):
+                self.fail(f"{op} cannot give {type_text(result.dtype, result.lanes)} here")
+        elif (result.dtype, result.lanes) != (expected := lp.result_type(op, args)):
+            self.fail(f"{op} gives {type_text(*expected)} here")
         self.define(result)
-
-    def shape(self, stmt: lp.Let) -> None:
-        """The type of the result."""
-        op, args, result = stmt.op, stmt.args, stmt.result
-        lanes = result.lanes
-        match op:
-            case "iota":
-                legal = result.dtype.kind in "iuf" and result.dtype.wide is None
-            case "splat":
-                legal = args[0].lanes == 1 and args[0].dtype == result.dtype
-            case "lo" | "hi":
-                legal = args[0].lanes == 2 * lanes and args[0].dtype == result.dtype
-            case "pack_lo" | "pack_hi":
-                same = all((a.dtype, a.lanes) == (result.dtype, lanes) for a in args[:2])
-                n = args[2].value if isinstance(args[2], lp.Imm) and args[2].dtype is i32 else 0
-                legal = same and n > 0 and lanes % (2 * n) == 0  # pairs of n lanes fill a vector
-            case "spread" | "collect":
-                same = all((a.dtype, a.lanes) == (result.dtype, lanes) for a in args[:2])
-                told = all(isinstance(a, lp.Imm) and a.dtype is i32 for a in args[2:])
-                legal = same and told and isinstance(args[2], lp.Imm) and args[2].value > 0
-            case "shuffle":
-                k = args[1].value if isinstance(args[1], lp.Imm) and args[1].dtype is i32 else -1
-                legal = (args[0].dtype, args[0].lanes) == (result.dtype, lanes) and 0 <= k < lanes
-                legal = legal and not lanes & (lanes - 1)
-            case "any":
-                legal = args[0].dtype is b1 and (result.dtype, lanes) == (b1, 1)
-            case "count":
-                legal = args[0].dtype is b1 and (result.dtype, lanes) == (i64, 1)
-            case "compress":
-                legal = (args[0].dtype, args[0].lanes) == (result.dtype, lanes) and lanes > 1
-                legal = legal and (args[1].dtype, args[1].lanes) == (b1, lanes)
-            case "table":
-                counted = {32: u32, 64: u64}.get(result.dtype.bits)
-                numbered = (args[0].dtype, args[0].lanes) == (counted, lanes)
-                told = all(isinstance(a, lp.Imm) and a.lanes == 1 for a in args[1:])
-                legal = numbered and told and args[1].dtype == result.dtype
-            case "cast":
-                legal = args[0].lanes == lanes and _converts(args[0].dtype, result.dtype)
-            case "bitcast":
-                bits = (args[0].dtype.bits, args[0].lanes)
-                legal = bits == (result.dtype.bits, lanes) and result.dtype is not b1
-            case _:
-                expected = lp.result_type(op, args)
-                if (result.dtype, lanes) != expected:
-                    self.fail(f"{op} gives {type_text(*expected)} here")
-                return
-        if not legal:
-            self.fail(f"{op} cannot give {type_text(result.dtype, lanes)} here")
 
     def loop(self, stmt: lp.For, depth: int) -> None:
         for bound in (stmt.lo, stmt.hi, stmt.step):
