@@ -199,12 +199,17 @@ def narrow(node: Node, axis: int, start: int, count: int) -> Node:
     return SLICE(node, starts=tuple(starts), steps=(1,) * len(starts), counts=tuple(counts))
 
 
+def backwards(node: Node, axis: int, step: int) -> Node:
+    """Every `step`th element of one axis, from the last one on."""
+    starts, steps, counts = [0] * node.type.ndim, [1] * node.type.ndim, list(node.shape)
+    if counts[axis]:
+        starts[axis], steps[axis], counts[axis] = counts[axis] - 1, -step, -(-counts[axis] // step)
+    return SLICE(node, starts=tuple(starts), steps=tuple(steps), counts=tuple(counts))
+
+
 def flip(node: Node, axis: int) -> Node:
     """One axis, reversed."""
-    starts, steps = [0] * node.type.ndim, [1] * node.type.ndim
-    if node.shape[axis]:
-        starts[axis], steps[axis] = node.shape[axis] - 1, -1
-    return SLICE(node, starts=tuple(starts), steps=tuple(steps), counts=node.shape)
+    return backwards(node, axis, 1)
 
 
 def spaced(node: Node, axis: int, step: int) -> Node:

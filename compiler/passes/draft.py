@@ -19,9 +19,8 @@ from ..ops import By, Guard, Ix, Subscript, Sum
 Access = tuple[tuple[Subscript, ...], tuple[Guard, ...]]
 Spot = tuple[Node, tuple[int, ...]]  # memory, and what `spot` says of an access to it
 
-# A turned operand of a product of several summed axes: steps from which on its rows do not stay packed
-# (`KEPT_PARTS` of the CPU's lowering), and results of each that would pack it again.
-PACKED, AGAIN = 1024, 64
+# Results of a row of a product from which on a turned operand is worth a kernel of its own.
+AGAIN = 16
 
 # --- roots ---------------------------------------------------------------------------------------
 
@@ -63,17 +62,20 @@ def is_product(node: Node) -> bool:
 
 
 def repacked(node: Node) -> list[Node]:
-    """Operands of a product that are turned, and too long to stay packed from one line of results
-    to the next: as they are named, rows of several summed axes, they are read where they lie."""
+    """What operands of a product are that are turned, or cut of that: as they are named, rows of several
+    summed axes, they are read or packed by whole vectors."""
     a, b, out = letters(node)
     sizes, found = extents_of(node), []
     summed = [x for x in a if x not in out]
-    if len(summed) < 2 or prod(sizes[x] for x in summed) <= PACKED:
+    if len(summed) < 2:
         return []
     for operand, own in zip(node.inputs, (a, b), strict=True):
         others = prod(sizes[x] for x in out if x not in own)
         if operand.op in (ops.TRANSPOSE, ops.SLICE) and own.endswith("".join(summed)) and others >= AGAIN:
-            found.append(operand)
+            source = operand
+            while source.op is ops.SLICE:
+                (source,) = source.inputs
+            found.append(source if source.op is ops.TRANSPOSE else operand)
     return found
 
 

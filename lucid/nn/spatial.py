@@ -50,14 +50,12 @@ def _convolution(
 ) -> Node:  # fmt: skip
     dtype = result_dtype(*(weak(n) for n in (x, w)))
     x, w = cast(x, dtype), cast(w, dtype)
-    lo, hi = zip((0, 0), (0, 0), *padding, strict=True)
-    if any((*lo, *hi)):
-        x = ops.PAD(x, lo=lo, hi=hi)
+    lo, hi = zip(*padding, strict=True)
     batch, channels, *extents = x.shape
     out, inner, *window = w.shape
     grouped = ops.reshape(x, (batch, groups, channels // groups, *extents))
     kernel = ops.reshape(w, (groups, out // groups, inner, *window))
-    found = ops.CONVOLVE(grouped, kernel, strides=stride, dilations=dilation)
+    found = ops.CONVOLVE(grouped, kernel, strides=stride, dilations=dilation, lo=lo, hi=hi)
     found = ops.reshape(found, (batch, out, *found.shape[3:]))
     if bias is not None:
         shape = (1, out, *(1 for _ in window))

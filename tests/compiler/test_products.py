@@ -208,7 +208,7 @@ def test_columns_in_steps_are_read_by_whole_vectors(step: int) -> None:
     array: so its text has their step, and none is gathered."""
     rng = np.random.default_rng(5)
     x, w = (rng.integers(-4, 5, shape).astype("float32") for shape in ((2, 1, 3, 40 * step), (1, 20, 3, 5)))
-    graph = build(lambda x, w: ops.CONVOLVE(x, w, strides=(step,), dilations=(1,)), [x, w])
+    graph = build(lambda x, w: ops.CONVOLVE(x, w, strides=(step,), dilations=(1,), lo=(0,), hi=(0,)), [x, w])
     (found,) = run(graph, [x, w])
     windows = np.lib.stride_tricks.sliding_window_view(x, 5, axis=3)[:, 0, :, ::step]
     assert np.array_equal(found[:, 0], np.einsum("ncik,ock->noi", windows, w[0]))
@@ -238,7 +238,10 @@ def test_columns_of_a_tile_are_of_several_lines_and_images(side: int) -> None:
     rng = np.random.default_rng(7)
     x, w = (rng.normal(size=shape).astype("float32") for shape in ((8, 1, 5, side, side), (1, 20, 5, 1, 1)))
     graph, one = (
-        build(lambda x, w: ops.NEG(ops.CONVOLVE(x, w, strides=(1, 1), dilations=(1, 1))), [a, w])
+        build(
+            lambda x, w: ops.NEG(ops.CONVOLVE(x, w, strides=(1, 1), dilations=(1, 1), lo=(0, 0), hi=(0, 0))),
+            [a, w],
+        )
         for a in (x, x[:1])
     )
     (every,) = run(graph, [x, w])
