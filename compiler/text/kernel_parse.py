@@ -56,9 +56,9 @@ class _Item:
 _Targets = tuple[Token, tuple[str, ...], list[DType | None]]
 
 
-class _Parser:
+class _Parser(Cursor):
     def __init__(self, cursor: Cursor) -> None:
-        self.c = cursor
+        super().__init__(cursor)
         self.arrays: dict[str, k.Array] = {}
         self.outputs: dict[str, k.Array] = {}
         self.values: dict[str, DType] = {}  # scalars, lets, reductions without kept axes
@@ -68,170 +68,165 @@ class _Parser:
     # --- structure --------------------------------------------------------------------------------
 
     def kernel(self) -> k.Kernel:
-        c = self.c
-        c.expect("kernel")
-        name = c.name("the name of the kernel").text
-        params = self.c.several("(", ")", self.param)
-        c.skip_lines()
-        c.expect("->")
-        start = c.token
+        self.expect("kernel")
+        name = self.name("the name of the kernel").text
+        params = self.several("(", ")", self.param)
+        self.skip_lines()
+        self.expect("->")
+        start = self.token
         outputs: list[k.Array] = []
-        for param in self.c.several("(", ")", self.param):
+        for param in self.several("(", ")", self.param):
             if isinstance(param, k.Scalar):
-                raise c.error(f"the output `{param.name}` must be an array: {param.dtype}[]", start)
+                raise self.error(f"the output `{param.name}` must be an array: {param.dtype}[]", start)
             outputs.append(param)
         self.outputs = {o.name: o for o in outputs}
         self.arrays = {p.name: p for p in params if isinstance(p, k.Array)} | self.outputs
         self.values = {p.name: p.dtype for p in params if isinstance(p, k.Scalar)}
-        c.accept(":")
-        c.end_line()
+        self.accept(":")
+        self.end_line()
         outer: tuple[k.Axis, ...] = ()
-        if c.accept("for"):
+        if self.accept("for"):
             outer = self.some_axes()
-            c.accept(":")
-            c.end_line()
+            self.accept(":")
+            self.end_line()
         stages = self.stages(outer)
         final: tuple[k.Stage, ...] = ()
-        if c.accept("finally"):
-            c.accept(":")
-            c.skip_lines()
+        if self.accept("finally"):
+            self.accept(":")
+            self.skip_lines()
             final = self.stages(())
         return k.Kernel(name, tuple(params), tuple(outputs), outer, stages, final)
 
     def param(self) -> k.Array | k.Scalar:
-        c = self.c
-        name = c.name("a parameter (`name: f32[n]`)").text
-        c.expect(":")
-        dtype = c.dtype()
-        if not c.accept("["):
+        name = self.name("a parameter (`name: f32[n]`)").text
+        self.expect(":")
+        dtype = self.dtype()
+        if not self.accept("["):
             return k.Scalar(name, dtype)
-        dims = c.items(self.extent, "]", ":")
-        strided = bool(dims) and c.accept(":")
+        dims = self.items(self.extent, "]", ":")
+        strided = bool(dims) and self.accept(":")
         step = 0
-        if strided and not c.at("]"):
-            step = (-1 if c.accept("-") else 1) * c.natural("a stride (a whole number)")
-        c.expect("]")
+        if strided and not self.at("]"):
+            step = (-1 if self.accept("-") else 1) * self.natural("a stride (a whole number)")
+        self.expect("]")
         return k.Array(name, dtype, tuple(dims), not strided, step)
 
     def extent(self) -> k.Extent:
-        if self.c.token.kind == "name":
-            return self.c.next().text
-        return self.c.natural("an extent (a name or a whole number)")
+        if self.token.kind == "name":
+            return self.next().text
+        return self.natural("an extent (a name or a whole number)")
 
     def some_axes(self) -> tuple[k.Axis, ...]:
-        return tuple(self.c.items(self.new_axis))
+        return tuple(self.items(self.new_axis))
 
     def new_axis(self) -> k.Axis:
-        name = self.c.name("an axis (`i in n`)").text
-        self.c.expect("in")
-        return k.Axis(name, self.extent(), self.c.accept("long"))
+        name = self.name("an axis (`i in n`)").text
+        self.expect("in")
+        return k.Axis(name, self.extent(), self.accept("long"))
 
     def stages(self, outer: tuple[k.Axis, ...]) -> tuple[k.Stage, ...]:
-        c = self.c
         stages: list[k.Stage] = []
         while not self.at_end("finally"):
             axes: tuple[k.Axis, ...] = ()
-            if c.accept("stage"):
-                if c.token.kind == "name":
+            if self.accept("stage"):
+                if self.token.kind == "name":
                     axes = self.some_axes()
-                if not c.accept(":"):
-                    c.expect_kind("newline", "`:` or the end of the line")
-                c.skip_lines()
+                if not self.accept(":"):
+                    self.expect_kind("newline", "`:` or the end of the line")
+                self.skip_lines()
             elif stages:
-                raise c.expected("`stage`")
+                raise self.expected("`stage`")
             self.axes = {a.name for a in outer + axes}
             body: list[k.Stmt] = []
             while not self.at_end("stage", "finally"):
                 body.append(self.statement())
-                if not c.accept(";"):
-                    c.expect_kind("newline", "`;` or the end of the line")
-                c.skip_lines()
+                if not self.accept(";"):
+                    self.expect_kind("newline", "`;` or the end of the line")
+                self.skip_lines()
             stages.append(k.Stage(axes, tuple(body)))
         return tuple(stages)
 
     def at_end(self, *words: str) -> bool:
         """Whether nothing more of this kernel follows, or one of these words."""
-        return self.c.token.kind == "end" or self.c.at(*HEADS, *words)
+        return self.token.kind == "end" or self.at(*HEADS, *words)
 
     # --- statements -------------------------------------------------------------------------------
 
     def statement(self) -> k.Stmt:
-        c = self.c
-        start = c.name("a statement, `stage` or `finally`")
+        start = self.name("a statement, `stage` or `finally`")
         name, index = start.text, None
-        if c.at("("):
-            places = tuple(self.close(item, i64) for item in self.c.several("(", ")", lambda: self.expr(1)))
-            op = c.next().text if c.at(*_NAMED) else "sum"
-            c.expect("+=" if op == "sum" else "=")
+        if self.at("("):
+            places = tuple(self.close(item, i64) for item in self.several("(", ")", lambda: self.expr(1)))
+            op = self.next().text if self.at(*_NAMED) else "sum"
+            self.expect("+=" if op == "sum" else "=")
             array = self.outputs.get(name)
             value = self.close(self.expr(), array.dtype if array else None)
-            return k.Scatter(name, places, value, op, c.loc(c.token))
-        if c.at("["):
-            index = tuple(self.c.several("[", "]", self.index))
-        dtype = c.dtype() if c.accept(":") else None
+            return k.Scatter(name, places, value, op, self.loc(self.token))
+        if self.at("["):
+            index = tuple(self.several("[", "]", self.index))
+        dtype = self.dtype() if self.accept(":") else None
         names, dtypes = [name], [dtype]
-        while c.accept(","):  # of a fold with several states
-            names.append(c.name("a result").text)
-            here = tuple(self.c.several("[", "]", self.index)) if c.at("[") else None
+        while self.accept(","):  # of a fold with several states
+            names.append(self.name("a result").text)
+            here = tuple(self.several("[", "]", self.index)) if self.at("[") else None
             if here != index:
-                raise c.error("results of one reduction have the same subscripts", start)
-            dtypes.append(c.dtype() if c.accept(":") else None)
+                raise self.error("results of one reduction have the same subscripts", start)
+            dtypes.append(self.dtype() if self.accept(":") else None)
         targets = start, tuple(names), dtypes
-        if c.accept("+="):
+        if self.accept("+="):
             op = next((name for name in _CALLED if self.at_call(name)), "sum")
             return self.total(targets, index, op)
-        if c.at(*_NAMED):
-            op = c.next().text
-            c.expect("=")
+        if self.at(*_NAMED):
+            op = self.next().text
+            self.expect("=")
             return self.total(targets, index, op)
-        if not c.at("="):
-            raise c.expected(f"`=`, `+=`, {', '.join(f'`{n}=`' for n in _NAMED[:-1])} or `{_NAMED[-1]}=`")
-        c.next()
+        if not self.at("="):
+            raise self.expected(f"`=`, `+=`, {', '.join(f'`{n}=`' for n in _NAMED[:-1])} or `{_NAMED[-1]}=`")
+        self.next()
         if index is not None or name in self.outputs:
             if dtype is not None:
-                raise c.error("a store has the dtype of its array", start)
+                raise self.error("a store has the dtype of its array", start)
             known = self.outputs.get(name)
-            if c.accept("scan"):
-                over, call = self.axis(), c.name("a reduction")
-                args = self.c.several("(", ")", lambda: self.expr(1))
+            if self.accept("scan"):
+                over, call = self.axis(), self.name("a reduction")
+                args = self.several("(", ")", lambda: self.expr(1))
                 if call.text not in FOLDS or len(args) != 1:
-                    raise c.error("a scan is that of a reduction with one argument", call)
+                    raise self.error("a scan is that of a reduction with one argument", call)
                 item = self.close(args[0], known.dtype if known else None)
-                return k.Scan(name, index or (), call.text, over, item, c.loc(c.token))
-            if c.accept("sort"):
-                over, falling, values = self.axis(), c.accept("falling"), c.accept("values")
+                return k.Scan(name, index or (), call.text, over, item, self.loc(self.token))
+            if self.accept("sort"):
+                over, falling, values = self.axis(), self.accept("falling"), self.accept("values")
                 (item,) = (self.close(e, None) for e in [self.expr(1)])
-                count = self.extent() if c.accept("first") else None
-                merges = c.accept("merges")
-                run = self.extent() if merges or c.accept("runs") else None
-                loc = c.loc(c.token)
+                count = self.extent() if self.accept("first") else None
+                merges = self.accept("merges")
+                run = self.extent() if merges or self.accept("runs") else None
+                loc = self.loc(self.token)
                 return k.Sort(name, index or (), over, item, falling, count, values, run, merges, loc)
             expr = self.close(self.expr(), known.dtype if known else None)
-            return k.Store(name, index or (), expr, c.loc(c.token))
+            return k.Store(name, index or (), expr, self.loc(self.token))
         first: _Item | None = None
         if self.at_call(*FOLDS):
-            call = c.next()
-            args = self.c.several("(", ")", lambda: self.expr(1))
+            call = self.next()
+            args = self.several("(", ")", lambda: self.expr(1))
             if not _elementwise(call.text) or len(args) == 1:
                 return self.reduced(targets, call.text, call, args)
             first = self.apply(call.text, tuple(args), call)
         if dtype is not None or len(names) > 1:
-            raise c.error("only a reduction is given a dtype; a let has that of its expression", start)
+            raise self.error("only a reduction is given a dtype; a let has that of its expression", start)
         expr = self.close(self.expr(0, first), None)
         self.values[name] = k.expr_dtype(expr)
-        return k.Let(name, expr, c.loc(c.token))
+        return k.Let(name, expr, self.loc(self.token))
 
     def total(self, targets: _Targets, index: tuple[k.Index, ...] | None, op: str) -> k.Reduce:
         """A reduction over the outer axes, from behind its `+=`, `max=` and the like."""
-        c = self.c
         if any(ix.shift for ix in index or ()):
-            raise c.error("the subscripts of a reduction are plain axes", targets[0])
+            raise self.error("the subscripts of a reduction are plain axes", targets[0])
         keep = tuple(ix.axis for ix in index or ())
-        token = c.token
+        token = self.token
         if op in _CALLED:
-            c.next()
+            self.next()
         several = fold(op).arguments > 1
-        args = self.c.several("(", ")", lambda: self.expr(1)) if several else [self.expr()]
+        args = self.several("(", ")", lambda: self.expr(1)) if several else [self.expr()]
         return self.reduced(targets, op, token, args, keep)
 
     def reduced(
@@ -240,9 +235,9 @@ class _Parser:
         """A reduction with these arguments: of rows, or over all axes but those in `keep`."""
         of, (_, names, given) = fold(op), targets
         if len(args) != of.arguments:
-            raise self.c.error(f"{op} takes {of.takes}, found {len(args)}", token)
+            raise self.error(f"{op} takes {of.takes}, found {len(args)}", token)
         if len(names) != len(of.states):
-            raise self.c.error(f"{op} has {len(of.states)} results, found {len(names)}", token)
+            raise self.error(f"{op} has {len(of.states)} results, found {len(names)}", token)
         told = next((k.expr_dtype(a.expr) for a in args if a.expr is not None), given[0])
         exprs = tuple(self.close(a, told) for a in args)
         own = of.own(tuple(map(k.expr_dtype, exprs)))
@@ -250,20 +245,19 @@ class _Parser:
         known = self.kept if keep else self.values
         known.update(zip(names, dtypes, strict=True))
         scope = "row" if keep is None else "all"
-        return k.Reduce(names, op, exprs, dtypes, scope, keep or (), self.c.loc(self.c.token))
+        return k.Reduce(names, op, exprs, dtypes, scope, keep or (), self.loc(self.token))
 
     def at_call(self, *names: str) -> bool:
-        after = self.c.ahead()
-        return self.c.at(*names) and after.kind == "mark" and after.text == "("
+        after = self.ahead()
+        return self.at(*names) and after.kind == "mark" and after.text == "("
 
     # --- expressions ------------------------------------------------------------------------------
 
     def expr(self, nest: int = 0, first: _Item | None = None) -> _Item:
         """An expression; `first` is its first operand if that has been parsed. Operators wait on a
         stack, so that only parentheses recurse, and those are counted."""
-        c = self.c
         if nest > MAX_DEPTH:
-            raise c.error(f"the expression is nested deeper than {MAX_DEPTH}")
+            raise self.error(f"the expression is nested deeper than {MAX_DEPTH}")
         operands = [first or self.operand(nest)]
         waiting: list[Token] = []
 
@@ -271,93 +265,89 @@ class _Parser:
             while waiting and LEVEL[waiting[-1].text] >= level:
                 token = waiting.pop()
                 if level == 1 == LEVEL[token.text]:
-                    raise c.error("comparisons do not chain; use parentheses and `and(a, b)`")
+                    raise self.error("comparisons do not chain; use parentheses and `and(a, b)`")
                 right = operands.pop()
                 operands.append(self.apply(_OP_OF[token.text], (operands.pop(), right), token))
 
-        while c.at(*LEVEL):
-            settle(LEVEL[c.token.text])
-            waiting.append(c.next())
+        while self.at(*LEVEL):
+            settle(LEVEL[self.token.text])
+            waiting.append(self.next())
             operands.append(self.operand(nest))
         settle(0)
         return operands[0]
 
     def operand(self, nest: int) -> _Item:
-        c = self.c
         signs: list[Token] = []
-        while c.at("-") and not c.at_number():
-            signs.append(c.next())
+        while self.at("-") and not self.at_number():
+            signs.append(self.next())
         item = self.atom(nest)
         for token in reversed(signs):
             item = self.apply("neg", (item,), token)
         return item
 
     def atom(self, nest: int) -> _Item:
-        c = self.c
-        token = c.token
-        if c.at_number():
-            return _Item(token, 1, None, c.number())
-        if c.accept("("):
+        token = self.token
+        if self.at_number():
+            return _Item(token, 1, None, self.number())
+        if self.accept("("):
             if self.at_bounds():
                 item = _Item(token, 1, self.bounds())
             else:
                 item = self.expr(nest + 1)
-            c.expect(")")
+            self.expect(")")
             return item
         if token.kind != "name":
-            raise c.expected("an expression")
+            raise self.expected("an expression")
         if token.text in RESERVED:
-            raise c.expected("an expression")
-        c.next()
-        if c.at("("):
+            raise self.expected("an expression")
+        self.next()
+        if self.at("("):
             return self.call(token, nest)
-        if c.at("["):
+        if self.at("["):
             return _Item(token, 1, self.load(token))
         if token.text in self.values:
             return _Item(token, 1, k.Ref(token.text, self.values[token.text]))
         array = self.arrays.get(token.text)
         if array is not None and array.dims:
-            raise c.error(f"`{token.text}` has {len(array.dims)} subscripts", token)
+            raise self.error(f"`{token.text}` has {len(array.dims)} subscripts", token)
         if array is None:
-            raise c.error(f"`{token.text}` is not defined above", token)
+            raise self.error(f"`{token.text}` is not defined above", token)
         return _Item(token, 1, k.Load(token.text, (), array.dtype))
 
     def call(self, token: Token, nest: int) -> _Item:
-        c = self.c
         dtype = DTYPES.get(token.text)
         if token.text == "pick":
             return self.pick(token, nest)
         if token.text in ("at", "size"):
-            c.expect("(")
-            place = k.At(self.axis()) if token.text == "at" else k.Size(c.name("a symbol").text)
-            c.expect(")")
+            self.expect("(")
+            place = k.At(self.axis()) if token.text == "at" else k.Size(self.name("a symbol").text)
+            self.expect(")")
             return _Item(token, 1, place)
         if dtype is None:
-            return self.apply(token.text, tuple(self.c.several("(", ")", lambda: self.expr(nest + 1))), token)
-        c.expect("(")
-        sign = 1 if c.at("-") else 0
-        after = c.ahead(1 + sign)
-        if c.at_number() and after.kind == "mark" and after.text == ")":
-            number = _Item(c.token, 1, None, c.number())
+            return self.apply(token.text, tuple(self.several("(", ")", lambda: self.expr(nest + 1))), token)
+        self.expect("(")
+        sign = 1 if self.at("-") else 0
+        after = self.ahead(1 + sign)
+        if self.at_number() and after.kind == "mark" and after.text == ")":
+            number = _Item(self.token, 1, None, self.number())
             item = _Item(token, 1, self.close(number, dtype))
         else:
             inner = self.expr(nest + 1)
             self.deep(inner.depth + 1, token)
             expr = k.Call("cast", (self.close(inner, None),), dtype)
             item = _Item(token, inner.depth + 1, expr)
-        c.expect(")")
+        self.expect(")")
         return item
 
     def pick(self, token: Token, nest: int) -> _Item:
-        c = self.c
-        c.expect("(")
-        name = c.name("an array")
+        self.expect("(")
+        name = self.name("an array")
         if name.text not in self.arrays:
-            raise c.error(f"`{name.text}` is not an array", name)
+            raise self.error(f"`{name.text}` is not an array", name)
         items: list[_Item] = []
-        while c.accept(","):
+        while self.accept(","):
             items.append(self.expr(nest + 1))
-        c.expect(")")
+        self.expect(")")
         depth = 1 + max((item.depth for item in items), default=0)
         self.deep(depth, token)
         index = tuple(self.close(item, i64) for item in items)
@@ -365,58 +355,56 @@ class _Parser:
 
     def load(self, token: Token) -> k.Load:
         """From the subscripts of `token` on."""
-        c = self.c
         array = self.arrays.get(token.text)
         if array is None and token.text not in self.kept:
-            raise c.error(f"`{token.text}` is not an array", token)
+            raise self.error(f"`{token.text}` is not an array", token)
         guards: list[k.Within] = []
-        c.expect("[")
-        index = c.items(self.index, "]", "|")
-        while c.accept("," if guards else "|"):
+        self.expect("[")
+        index = self.items(self.index, "]", "|")
+        while self.accept("," if guards else "|"):
             guards.append(self.bounds())
-        c.expect("]")
+        self.expect("]")
         dtype = self.kept[token.text] if array is None else array.dtype
         return k.Load(token.text, tuple(index), dtype, tuple(guards))
 
     def index(self) -> k.Index:
         axis = self.axis()
-        if not self.c.accept("-"):
+        if not self.accept("-"):
             return k.Index(axis)
-        return k.Index(axis, self.c.name("the lower bound of a guard").text)
+        return k.Index(axis, self.name("the lower bound of a guard").text)
 
     def axis(self) -> str:
-        token = self.c.name("an axis")
+        token = self.name("an axis")
         if token.text not in self.axes:
             known = ", ".join(sorted(self.axes)) or "none"
-            raise self.c.error(f"`{token.text}` is not an axis here ({known})", token)
+            raise self.error(f"`{token.text}` is not an axis here ({known})", token)
         return token.text
 
     def at_bounds(self) -> bool:
-        kinds = [self.c.ahead(k) for k in range(4)]
+        kinds = [self.ahead(k) for k in range(4)]
         return [t.text for t in kinds[1::2]] == ["<=", "<"] and kinds[2].text in self.axes
 
     def bounds(self) -> k.Within:
         """`lo <= axis < hi`"""
-        c = self.c
-        lo = c.name("a lower bound").text
-        c.expect("<=")
+        lo = self.name("a lower bound").text
+        self.expect("<=")
         axis = self.axis()
-        c.expect("<")
-        return k.Within(axis, lo, c.name("an upper bound").text)
+        self.expect("<")
+        return k.Within(axis, lo, self.name("an upper bound").text)
 
     # --- dtypes -----------------------------------------------------------------------------------
 
     def deep(self, depth: int, token: Token) -> None:
         if depth > MAX_DEPTH:
-            raise self.c.error(f"the expression is deeper than {MAX_DEPTH}", token)
+            raise self.error(f"the expression is deeper than {MAX_DEPTH}", token)
 
     def apply(self, name: str, args: tuple[_Item, ...], token: Token) -> _Item:
         """An op over operands; literals among them take the dtype of the others."""
         op = REGISTRY.get(name)
         if name in FOLDS and not _elementwise(name):
-            raise self.c.error(f"a reduction is a statement of its own: `r = {name}(...)`", token)
+            raise self.error(f"a reduction is a statement of its own: `r = {name}(...)`", token)
         if op is None or op.kind != "elementwise" or op.attrs:
-            raise self.c.error(f"`{name}` is not an elementwise op", token)
+            raise self.error(f"`{name}` is not an elementwise op", token)
         depth = 1 + max((a.depth for a in args), default=0)
         self.deep(depth, token)
         alike = args[1:] if name == "where" else args
@@ -433,14 +421,14 @@ class _Parser:
         if item.expr is not None:
             return item.expr
         if dtype is None:
-            raise self.c.error("the dtype of a literal is not known here; write `f32(0.5)`", item.token)
+            raise self.error("the dtype of a literal is not known here; write `f32(0.5)`", item.token)
         if item.op:
             return self.typed(item.op, tuple(self.close(a, dtype) for a in item.args), item.token)
-        return k.Const(self.c.fitted(item.number, dtype, item.token), dtype)
+        return k.Const(self.fitted(item.number, dtype, item.token), dtype)
 
     def typed(self, name: str, args: tuple[k.Expr, ...], token: Token) -> k.Call:
         types = tuple(TensorType(k.expr_dtype(a), ()) for a in args)
         try:
             return k.Call(name, args, REGISTRY[name].infer(types, {}).dtype)
         except (TypeError, ValueError) as error:
-            raise self.c.error(str(error), token) from None
+            raise self.error(str(error), token) from None

@@ -74,14 +74,18 @@ def is_name(text: str) -> bool:
 
 class Cursor:
     """A position in a list of tokens. Line breaks inside ( ) and [ ] do not count. `file`: whose text it is,
-    if what is read belongs to the lines of that, not to those that comments name."""
+    if what is read belongs to the lines of that, not to those that comments name. Given another cursor, it
+    is the same position: what one reads, the other has read."""
 
-    def __init__(self, text: str, file: str | None = None) -> None:
+    def __init__(self, text: str | Cursor, file: str | None = None) -> None:
+        if isinstance(text, Cursor):
+            vars(self).update(vars(text))
+            return
         self._file = file
         self._lines = text.split("\n")
         self._locs: dict[int, Loc] = {}
         self._tokens = self._scan(text)
-        self._at = 0
+        self._at = [0]
 
     def _scan(self, text: str) -> list[Token]:
         tokens: list[Token] = []
@@ -115,14 +119,14 @@ class Cursor:
 
     @property
     def token(self) -> Token:
-        return self._tokens[self._at]
+        return self._tokens[self._at[0]]
 
     def ahead(self, n: int = 1) -> Token:
-        return self._tokens[min(self._at + n, len(self._tokens) - 1)]
+        return self._tokens[min(self._at[0] + n, len(self._tokens) - 1)]
 
     def next(self) -> Token:
         token = self.token
-        self._at = min(self._at + 1, len(self._tokens) - 1)
+        self._at[0] = min(self._at[0] + 1, len(self._tokens) - 1)
         return token
 
     def loc(self, token: Token) -> Loc | None:

@@ -173,33 +173,31 @@ def read_func(cursor: Cursor) -> lp.Func:
     return _Parser(cursor).func()
 
 
-class _Parser:
+class _Parser(Cursor):
     def __init__(self, cursor: Cursor) -> None:
-        self.c = cursor
+        super().__init__(cursor)
         self.values: dict[str, lp.Value] = {v.name: v for v in (lp.BEGIN, lp.END, lp.THREAD)}
 
     def func(self) -> lp.Func:
-        c = self.c
-        c.expect("func")
-        name = c.name("the name of the function").text
-        slots = c.several("(", ")", self.slot)
-        team = c.natural("a number of threads") if c.accept("team") else 1
-        beyond = c.natural("a number of blocks") if c.accept("beyond") else 0
-        c.end_line()
+        self.expect("func")
+        name = self.name("the name of the function").text
+        slots = self.several("(", ")", self.slot)
+        team = self.natural("a number of threads") if self.accept("team") else 1
+        beyond = self.natural("a number of blocks") if self.accept("beyond") else 0
+        self.end_line()
         body = self.block(0)
         return lp.Func(name, tuple(slots), body, team, beyond)
 
     def slot(self) -> Slot:
-        c = self.c
-        name = c.name("a slot (`x: f32[]`, `n: int`, `s: f32`)").text
-        c.expect(":")
-        if c.accept("int"):
+        name = self.name("a slot (`x: f32[]`, `n: int`, `s: f32`)").text
+        self.expect(":")
+        if self.accept("int"):
             slot = Slot(name, "int", i64)
         else:
-            dtype = c.dtype()
-            kind = "array" if c.accept("[") else "scalar"
+            dtype = self.dtype()
+            kind = "array" if self.accept("[") else "scalar"
             if kind == "array":
-                c.expect("]")
+                self.expect("]")
             slot = Slot(name, kind, dtype)
         if slot.kind != "array":
             self.values[name] = lp.Value(name, slot.dtype)
@@ -207,115 +205,109 @@ class _Parser:
 
     def block(self, depth: int) -> tuple[lp.Stmt, ...]:
         """Statements up to a `yield` or the end of the text."""
-        c = self.c
         if depth > MAX_DEPTH:
-            raise c.error(f"loops are nested deeper than {MAX_DEPTH}")
+            raise self.error(f"loops are nested deeper than {MAX_DEPTH}")
         body: list[lp.Stmt] = []
         last = ("yield",) if depth else ("yield", *HEADS)
-        while c.token.kind != "end" and not c.at(*last):
+        while self.token.kind != "end" and not self.at(*last):
             body.append(self.statement(depth))
-            c.end_line()
+            self.end_line()
         return tuple(body)
 
     def statement(self, depth: int) -> lp.Stmt:
-        c = self.c
-        if c.token.kind == "value":
-            results = [c.next()]
-            if c.at(":"):
+        if self.token.kind == "value":
+            results = [self.next()]
+            if self.at(":"):
                 return self.definition(results[0])
-            while c.accept(","):
-                results.append(c.value())
-            c.expect("=")
-            c.expect("for")
+            while self.accept(","):
+                results.append(self.value())
+            self.expect("=")
+            self.expect("for")
             return self.loop(results, depth)
-        if c.accept("for"):
+        if self.accept("for"):
             return self.loop([], depth)
-        if c.at("alloc", "shared"):
-            return self.alloc(c.next().text == "shared")
-        if c.accept("barrier"):
+        if self.at("alloc", "shared"):
+            return self.alloc(self.next().text == "shared")
+        if self.accept("barrier"):
             return lp.Barrier()
-        if c.accept("window"):
+        if self.accept("window"):
             return self.window()
-        if c.accept("prefetch"):
+        if self.accept("prefetch"):
             array, index, _ = self.place()
-            return lp.Prefetch(array, index, c.accept("far"))
-        if not c.accept("store"):
-            raise c.expected(
+            return lp.Prefetch(array, index, self.accept("far"))
+        if not self.accept("store"):
+            raise self.expected(
                 "a statement (`%v: f32 = ...`, `store`, `alloc`, `shared`, `barrier`, `for` or `yield`)"
             )
         array, index, stride = self.place()
-        c.expect(",")
+        self.expect(",")
         value = self.operand(None)
         mask = self.mask(value.lanes)
-        stream = c.accept("stream")
-        aligned = c.accept("aligned")
-        return lp.Store(array, index, value, stride, mask, stream, c.loc(c.token), aligned)
+        stream = self.accept("stream")
+        aligned = self.accept("aligned")
+        return lp.Store(array, index, value, stride, mask, stream, self.loc(self.token), aligned)
 
     def alloc(self, shared: bool) -> lp.Alloc:
         """From behind `alloc` or `shared` on."""
-        c = self.c
-        name = c.name("an array").text
-        c.expect(":")
-        dtype = c.dtype()
-        c.expect("[")
+        name = self.name("an array").text
+        self.expect(":")
+        dtype = self.dtype()
+        self.expect("[")
         count: int | lp.Operand
-        count = self.operand(_INDEX) if c.token.kind == "value" else c.natural("a number of elements")
-        c.expect("]")
+        count = self.operand(_INDEX) if self.token.kind == "value" else self.natural("a number of elements")
+        self.expect("]")
         assert not isinstance(count, lp.Imm)
         return lp.Alloc(name, dtype, count, shared)
 
     def window(self) -> lp.Window:
         """From behind `window` on."""
-        c = self.c
-        name = c.name("an array").text
-        c.expect(":")
-        dtype = c.dtype()
-        c.expect("=")
+        name = self.name("an array").text
+        self.expect(":")
+        dtype = self.dtype()
+        self.expect("=")
         array, index, _ = self.place()
-        if not c.accept("if"):
+        if not self.accept("if"):
             return lp.Window(name, dtype, array, index)
         choice = self.operand(_INDEX)
-        c.expect("else")
+        self.expect("else")
         other, at, _ = self.place()
         return lp.Window(name, dtype, array, index, choice, other, at)
 
     def definition(self, name: Token) -> lp.Let | lp.Load | lp.Aligned:
         """From the colon behind a value on."""
-        c = self.c
-        c.expect(":")
+        self.expect(":")
         type_ = self.type()
-        c.expect("=")
+        self.expect("=")
         result = lp.Value(name.text, *type_)
         stmt: lp.Let | lp.Load | lp.Aligned
-        if c.accept("aligned"):
-            array = c.name("an array").text
-            stmt = lp.Aligned(result, array, c.natural("a number of bytes") if c.accept("to") else 64)
-        elif c.accept("load"):
+        if self.accept("aligned"):
+            array = self.name("an array").text
+            stmt = lp.Aligned(result, array, self.natural("a number of bytes") if self.accept("to") else 64)
+        elif self.accept("load"):
             array, index, stride = self.place()
             mask = self.mask(result.lanes)
-            aligned = c.accept("aligned")
-            stmt = lp.Load(result, array, index, stride, mask, c.loc(c.token), aligned)
+            aligned = self.accept("aligned")
+            stmt = lp.Load(result, array, index, stride, mask, self.loc(self.token), aligned)
         else:
-            op = c.name("an instruction")
+            op = self.name("an instruction")
             if op.text not in lp.INSTRUCTIONS:
-                raise c.error(f"`{op.text}` is not an instruction", op)
+                raise self.error(f"`{op.text}` is not an instruction", op)
             args = self.operands(op, type_)
-            stmt = lp.Let(result, op.text, args, c.loc(c.token))
+            stmt = lp.Let(result, op.text, args, self.loc(self.token))
         self.values[name.text] = result
         return stmt
 
     def operands(self, op: Token, type_: Type) -> tuple[lp.Operand, ...]:
-        c = self.c
         found: list[tuple[Token, lp.Operand | None, Number]] = []
         count = len(lp.INSTRUCTIONS[op.text].operands)
-        while c.token.kind != "newline" and len(found) < count:
-            token = c.token
-            bare = c.at_number()
-            found.append((token, None, c.number()) if bare else (token, self.operand(None), 0))
-            if not c.accept(","):
+        while self.token.kind != "newline" and len(found) < count:
+            token = self.token
+            bare = self.at_number()
+            found.append((token, None, self.number()) if bare else (token, self.operand(None), 0))
+            if not self.accept(","):
                 break
         if len(found) != count:
-            raise c.expected(f"operand {len(found) + 1} of {count}")
+            raise self.expected(f"operand {len(found) + 1} of {count}")
         expected = implied(op.text, [operand for _, operand, _ in found], type_)
         return tuple(
             self.literal(number, told, token) if operand is None else operand
@@ -324,34 +316,33 @@ class _Parser:
 
     def loop(self, names: list[Token], depth: int) -> lp.For:
         """From behind `for` on."""
-        c = self.c
-        var = lp.Value(c.expect_kind("value", "the loop's variable (`%i`)").text, i64)
-        c.expect("in")
+        var = lp.Value(self.expect_kind("value", "the loop's variable (`%i`)").text, i64)
+        self.expect("in")
         lo = self.operand(_INDEX)
-        c.expect("..")
+        self.expect("..")
         hi = self.operand(_INDEX)
-        c.expect("step")
+        self.expect("step")
         step = self.operand(_INDEX)
-        if not c.at(*KINDS):
-            raise c.expected(f"a kind of loop ({', '.join(KINDS)})")
-        kind = c.next().text
+        if not self.at(*KINDS):
+            raise self.expected(f"a kind of loop ({', '.join(KINDS)})")
+        kind = self.next().text
         carried: list[lp.Value] = []
         inits: list[lp.Operand] = []
         if names:
-            c.expect("(")
-            pairs = c.items(self.carried)
+            self.expect("(")
+            pairs = self.items(self.carried)
             carried, inits = [value for value, _ in pairs], [init for _, init in pairs]
-            c.expect(")")
+            self.expect(")")
         if len(carried) != len(names):
-            raise c.error(f"{len(names)} results, but {len(carried)} carried values", names[0])
+            raise self.error(f"{len(names)} results, but {len(carried)} carried values", names[0])
         self.values |= {v.name: v for v in (var, *carried)}
-        c.end_line()
+        self.end_line()
         body = self.block(depth + 1)
-        c.expect("yield")
+        self.expect("yield")
         yields: list[lp.Operand] = []
         for k, value in enumerate(carried):
             if k:
-                c.expect(",")
+                self.expect(",")
             yields.append(self.operand((value.dtype, value.lanes)))
         results = tuple(lp.Value(n.text, v.dtype, v.lanes) for n, v in zip(names, carried, strict=True))
         self.values |= {v.name: v for v in results}
@@ -359,54 +350,52 @@ class _Parser:
 
     def carried(self) -> tuple[lp.Value, lp.Operand]:
         """A value, and what it starts as."""
-        name = self.c.expect_kind("value", "a carried value (`%c: f32 = ...`)").text
-        self.c.expect(":")
+        name = self.expect_kind("value", "a carried value (`%c: f32 = ...`)").text
+        self.expect(":")
         type_ = self.type()
-        self.c.expect("=")
+        self.expect("=")
         return lp.Value(name, *type_), self.operand(type_)
 
     # --- operands ---------------------------------------------------------------------------------
 
     def type(self) -> Type:
-        token = self.c.name("a type (`f32`, `f32x16`)")
+        token = self.name("a type (`f32`, `f32x16`)")
         match = _TYPE.fullmatch(token.text)
         if match is None or match[1] not in DTYPES:
-            raise self.c.error(f"`{token.text}` is not a type (`f32`, `f32x16`)", token)
+            raise self.error(f"`{token.text}` is not a type (`f32`, `f32x16`)", token)
         lanes = int(match[2] or 1)
         if not 0 < lanes <= MAX_LANES:
-            raise self.c.error(f"a type has 1 to {MAX_LANES} lanes", token)
+            raise self.error(f"a type has 1 to {MAX_LANES} lanes", token)
         return DTYPES[match[1]], lanes
 
     def operand(self, expected: Type | None) -> lp.Operand:
         """A value or a literal, which is of type `expected` unless it carries its own."""
-        c = self.c
-        token = c.token
+        token = self.token
         if token.kind == "value":
-            return c.look_up(c.next(), self.values)
-        if c.at_number():
-            return self.literal(c.number(), expected, token)
+            return self.look_up(self.next(), self.values)
+        if self.at_number():
+            return self.literal(self.number(), expected, token)
         if token.kind != "name":
-            raise c.expected("a value or a literal")
+            raise self.expected("a value or a literal")
         type_ = self.type()
-        c.expect("(")
-        number = c.number()
-        c.expect(")")
+        self.expect("(")
+        number = self.number()
+        self.expect(")")
         return self.literal(number, type_, token)
 
     def literal(self, number: Number, type_: Type | None, token: Token) -> lp.Imm:
         if type_ is None:
-            raise self.c.error("a literal needs its type here, as in `f32x16(0.5)`", token)
-        return lp.Imm(self.c.fitted(number, type_[0], token), *type_)
+            raise self.error("a literal needs its type here, as in `f32x16(0.5)`", token)
+        return lp.Imm(self.fitted(number, type_[0], token), *type_)
 
     def place(self) -> tuple[str, lp.Operand, lp.Operand | None]:
         """`x[%index]` or `x[%index : %stride]`"""
-        c = self.c
-        array = c.name("an array").text
-        c.expect("[")
+        array = self.name("an array").text
+        self.expect("[")
         index = self.operand(_INDEX)
-        stride = self.operand(_INDEX) if c.accept(":") else None
-        c.expect("]")
+        stride = self.operand(_INDEX) if self.accept(":") else None
+        self.expect("]")
         return array, index, stride
 
     def mask(self, lanes: int) -> lp.Operand | None:
-        return self.operand((b1, lanes)) if self.c.accept("mask") else None
+        return self.operand((b1, lanes)) if self.accept("mask") else None

@@ -124,70 +124,68 @@ def parse_whole(text: str, file: str | None = None, bound: bool = True) -> Whole
     return Whole(tuple(kernels.values()), tuple(funcs.values()), binding)
 
 
-class _Parser:
+class _Parser(Cursor):
     def __init__(self, cursor: Cursor, callees: Mapping[str, Kernel | Func]) -> None:
-        self.c, self.callees = cursor, callees
+        super().__init__(cursor)
+        self.callees = callees
         self.known: dict[str, TensorType] = {}
 
     def binding(self) -> Binding:
-        c = self.c
-        c.expect("program")
-        name = c.name_or_string("the name of the program")
-        inputs = c.several("(", ")", self.input)
-        c.skip_lines()
-        c.expect("->")
+        self.expect("program")
+        name = self.name_or_string("the name of the program")
+        inputs = self.several("(", ")", self.input)
+        self.skip_lines()
+        self.expect("->")
         called: list[str] = []
-        results = c.several("(", ")", lambda: self.result(called))
-        c.expect("{")
-        c.end_line()
+        results = self.several("(", ")", lambda: self.result(called))
+        self.expect("{")
+        self.end_line()
         steps: list[Step | Memory | Library] = []
-        while not c.at("}"):
+        while not self.at("}"):
             steps.append(self.step())
-            c.end_line()
-        c.next()
+            self.end_line()
+        self.next()
         seen = tuple(self.as_seen(*result) for result in results)
         plain = called == [token.text for token, *_ in results]
         return Binding(name, tuple(inputs), seen, tuple(steps), () if plain else tuple(called))
 
     def input(self) -> Input:
-        token = self.c.expect_kind("value", "an input (`%name: f32[4]`) or `)`")
-        return Input(token.text, self.c.given(token), self.typed(token))
+        token = self.expect_kind("value", "an input (`%name: f32[4]`) or `)`")
+        return Input(token.text, self.given(token), self.typed(token))
 
     def result(self, called: list[str]) -> tuple[Token, Token, TensorType]:
         """The value, where its type is written, and that. What users call it goes to `called`."""
-        c = self.c
-        token = c.expect_kind("value", "a result (`%name: f32[4]`) or `)`")
-        start = c.token
-        called.append(c.given(token))
+        token = self.expect_kind("value", "a result (`%name: f32[4]`) or `)`")
+        start = self.token
+        called.append(self.given(token))
         if called[-1] in called[:-1] and start.kind == "string":
-            raise c.error(f"two results are called {called[-1]!r}", start)
-        c.expect(":")
-        return token, c.token, parse_type(c)
+            raise self.error(f"two results are called {called[-1]!r}", start)
+        self.expect(":")
+        return token, self.token, parse_type(self)
 
     def typed(self, token: Token) -> TensorType:
         """The type of what is defined at `token`, from the colon on."""
-        self.c.expect(":")
-        return self.c.define(token, self.known, parse_type(self.c))
+        self.expect(":")
+        return self.define(token, self.known, parse_type(self))
 
     def as_seen(self, token: Token, at: Token, kind: TensorType) -> tuple[str, TensorType]:
         """What is defined already, under a type that is written `at` there."""
-        own = self.c.look_up(token, self.known)
+        own = self.look_up(token, self.known)
         if own.nbytes != kind.nbytes:
             what = f"`%{token.text}` is {own}, of {own.nbytes:,} bytes"
-            raise self.c.error(f"{what}, not of {kind.nbytes:,}", at)
+            raise self.error(f"{what}, not of {kind.nbytes:,}", at)
         return token.text, kind
 
     def seen(self, token: Token) -> tuple[str, TensorType]:
-        self.c.expect(":")
-        return self.as_seen(token, self.c.token, parse_type(self.c))
+        self.expect(":")
+        return self.as_seen(token, self.token, parse_type(self))
 
     def step(self) -> Step | Memory | Library:
-        c = self.c
         made: list[tuple[Token, TensorType, View]] = []
         before = dict(self.known)  # what a step defines it cannot read
-        if c.token.kind == "value":
-            made = c.items(self.one)
-            c.expect("=")
+        if self.token.kind == "value":
+            made = self.items(self.one)
+            self.expect("=")
         after, self.known = self.known, before
         found = self.made(made)
         self.known = after
@@ -195,76 +193,72 @@ class _Parser:
 
     def one(self) -> tuple[Token, TensorType, View]:
         """One value that a step defines."""
-        token = self.c.expect_kind("value", "a value (`%name: f32[4]`)")
+        token = self.expect_kind("value", "a value (`%name: f32[4]`)")
         return token, self.typed(token), self.place(token.text)
 
     def made(self, made: list[tuple[Token, TensorType, View]]) -> Step | Memory | Library:
         """From behind the `=` on."""
-        c = self.c
-        token = c.name("a kernel, loops, `memory` or `library`")
+        token = self.name("a kernel, loops, `memory` or `library`")
         if token.text in ("memory", "library") and token.text not in self.callees:
             if len(made) != 1 or made[0][2] != View(made[0][0].text):
-                raise c.error(f"{token.text} defines one value, row-major", token)
+                raise self.error(f"{token.text} defines one value, row-major", token)
             (name, kind, _), *_ = made
             return Memory(name.text, kind) if token.text == "memory" else self.library(name.text, kind)
         callee = self.callees.get(token.text)
         if callee is None:
             known = ", ".join(self.callees) or "none"
-            raise c.error(f"there is no `{token.text}` above; expected one of: {known}", token)
+            raise self.error(f"there is no `{token.text}` above; expected one of: {known}", token)
         needed = operands_of(callee)
         operands: dict[str, View | Const] = {}
-        c.expect("(")
-        while not c.at(")"):
-            name = c.name("an operand (`name=...`) or `)`")
+        self.expect("(")
+        while not self.at(")"):
+            name = self.name("an operand (`name=...`) or `)`")
             if name.text not in needed or name.text in operands:
                 why = "is given twice" if name.text in operands else f"is not one of: {', '.join(needed)}"
-                raise c.error(f"`{name.text}` {why}", name)
-            c.expect("=")
+                raise self.error(f"`{name.text}` {why}", name)
+            self.expect("=")
             operands[name.text] = self.operand(needed[name.text])
-            if not c.accept(","):
+            if not self.accept(","):
                 break
         missing = [name for name in needed if name not in operands]
         if missing:
-            raise c.error(f"`{token.text}` needs {', '.join(missing)}, too")
-        c.expect(")")
-        over = c.natural("a number of blocks") if c.accept("over") else None
+            raise self.error(f"`{token.text}` needs {', '.join(missing)}, too")
+        self.expect(")")
+        over = self.natural("a number of blocks") if self.accept("over") else None
         outputs = callee.outputs if isinstance(callee, Kernel) else ()
         if len(made) != len(outputs):
-            raise c.error(f"`{token.text}` defines {len(outputs)} values, not {len(made)}", token)
+            raise self.error(f"`{token.text}` defines {len(outputs)} values, not {len(made)}", token)
         if (over is None) != isinstance(callee, Kernel):
-            raise c.error("`over` says how many blocks of loops run; kernels know" if over is not None
+            raise self.error("`over` says how many blocks of loops run; kernels know" if over is not None
                           else "expected `over` and a number of blocks")  # fmt: skip
         results = tuple(Result(kind, view) for _, kind, view in made)
         return Step(token.text, results, tuple(operands.items()), over)
 
     def library(self, name: str, kind: TensorType) -> Library:
-        c = self.c
-        operands = c.items(lambda: self.seen(c.value())) if c.token.kind == "value" else []
+        operands = self.items(lambda: self.seen(self.value())) if self.token.kind == "value" else []
         attrs: dict[str, Any] = {}
-        while c.token.kind == "name":
-            key = c.next()
+        while self.token.kind == "name":
+            key = self.next()
             if key.text in attrs:
-                raise c.error(f"`{key.text}` is given twice", key)
-            c.expect("=")
-            attrs[key.text] = parse_attr(c)
-        return Library(name, kind, tuple(operands), tuple(attrs.items()), c.loc(c.token))
+                raise self.error(f"`{key.text}` is given twice", key)
+            self.expect("=")
+            attrs[key.text] = parse_attr(self)
+        return Library(name, kind, tuple(operands), tuple(attrs.items()), self.loc(self.token))
 
     def operand(self, dtype: DType | None) -> View | Const:
-        c = self.c
-        token = c.token
+        token = self.token
         if dtype is None:
-            name = c.expect_kind("value", "an array (`%name`)")
-            c.look_up(name, self.known)
+            name = self.expect_kind("value", "an array (`%name`)")
+            self.look_up(name, self.known)
             return self.place(name.text)
-        if not c.at_number():
-            raise c.expected(f"a number ({dtype})")
-        return Const(c.fitted(c.number(), dtype, token), dtype)
+        if not self.at_number():
+            raise self.expected(f"a number ({dtype})")
+        return Const(self.fitted(self.number(), dtype, token), dtype)
 
     def place(self, name: str) -> View:
         """How `name` lies, from behind it on."""
-        c = self.c
-        offset = c.natural("an element") if c.accept("from") else 0
-        if not c.accept("by"):
+        offset = self.natural("an element") if self.accept("from") else 0
+        if not self.accept("by"):
             return View(name, offset)
-        strides = c.several("(", ")", lambda: (-1 if c.accept("-") else 1) * c.natural("a stride"))
+        strides = self.several("(", ")", lambda: (-1 if self.accept("-") else 1) * self.natural("a stride"))
         return View(name, offset, tuple(strides))
