@@ -266,11 +266,11 @@ def _contents(here: str, files: list[tuple[str, os.stat_result]]) -> str:
         return known.decode()
     import hashlib  # OpenSSL is the faster one for a megabyte
 
-    content = hashlib.sha256()
+    content, root = hashlib.sha256(), len(os.path.dirname(here))
     for path, _ in files:
         with open(path, "rb") as file:
             data = file.read()
-        content.update(f"{os.path.relpath(path, here)} {len(data)}\n".encode() + data)
+        content.update(f"{path[root:]} {len(data)}\n".encode() + data)
     if store is not None:
         store.put(state, content.hexdigest().encode())
     return content.hexdigest()
