@@ -12,13 +12,13 @@ import lucid
 from lucid.compiler import ops
 from lucid.compiler.ir.data import data, replace
 from lucid.compiler.ir.graph import Graph
-from lucid.compiler.passes.autodiff import gradients
 
 from ..arguments import describe, is_array, rebuild
 from ..compiled import Compiled
 from ..context import MODE
 from ..engine import Executable
 from ..errors import here
+from ..hooks import gradients
 from ..promote import as_array
 from ..residence import follows
 from ..results import Made
