@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,10 +20,9 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.gpu import target as gpu
 from lucid.compiler.ir.data import data
-from lucid.compiler.ir.graph import LOC, Graph, Node, bind, forget, mark, toposort, typed
-from lucid.compiler.ir.program import scalar_bytes
+from lucid.compiler.ir.graph import LOC, Graph, Node, become, bind, mark, toposort, typed
 from lucid.compiler.ir.target import Target
-from lucid.compiler.ir.types import TensorType, from_numpy
+from lucid.compiler.ir.types import DType, TensorType, from_numpy
 from lucid.compiler.pipeline import Compiled, Store, compile_graph, lined_codes
 from lucid.compiler.text.kernel import print_kernel
 from lucid.runtime import execute
@@ -37,6 +37,7 @@ from .inside import indices_in, operands, outside, verdict
 from .kept import Kept
 from .lanes import EXAMPLE, ONE_OF_MANY
 from .pieces import Answers, Structure, known, structure, written_out
+from .repeated import Repeated, words
 from .residence import USED, Device, apart, home, settle_moves
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ Array = np.ndarray[Any, Any]
 # often and has moved so many bytes: a compile takes some 50 ms, code for any length up to six times as long.
 CALLS, BYTES = 256, 1 << 26
 ALL = 1 << 30  # values of a size that may be literals
+SETTLING = "lucid: lengths that stay"  # the thread of such a compile
 
 
 class _Planned(NamedTuple):
@@ -71,28 +73,31 @@ _plans: Kept[_Planned] = Kept()
 def leaf(array: Array | Stored) -> Node:
     """An input node whose value is `array`, which nobody changes from here on (or whoever does,
     by `from_numpy`, wants to). TypeError for an unsupported dtype."""
-    attrs, kind = _leaf(array.dtype, array.shape)
+    attrs, kind = _leaf(from_numpy(array.dtype), array.shape)
     node = typed(ops.INPUT, (), attrs, LOC.get(), kind)
     bind(node, array)
     return node
 
 
 @functools.lru_cache(maxsize=4096)
-def _leaf(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[Mapping[str, Any], TensorType]:
+def _leaf(dtype: DType, shape: tuple[int, ...]) -> tuple[Mapping[str, Any], TensorType]:
     """Attributes and type of a leaf, the same for all of this kind: an optimiser's step makes many."""
-    attrs = MappingProxyType({"name": "x", "dtype": from_numpy(dtype), "shape": shape})
+    attrs = MappingProxyType({"name": "x", "dtype": dtype, "shape": shape})
     return attrs, ops.INPUT.infer((), attrs)
 
 
 def become_leaf(node: Node) -> None:
     """Let go of what `node`, which has its value, was computed from: for all who read it."""
-    forget(node, ops.INPUT, _leaf(node.data.dtype, node.data.shape)[0])
+    kind = node.type
+    become(node, ops.INPUT, (), _leaf(kind.dtype, kind.shape)[0])
 
 
 def evaluate(nodes: Sequence[Node]) -> list[Any]:
     """The values of `nodes`, computed from the nearest nodes with data, where that lies. They become data in
     turn. IndexError, and none does, where an index lies outside of its axis; ValueError for an exponent."""
-    wanted = list(dict.fromkeys([n for n in nodes if n.data is None]))
+    wanted = [n for n in nodes if n.data is None]
+    if len(wanted) > 1:
+        wanted = list(dict.fromkeys(wanted))
     if wanted:
         if USED[0]:
             settle_moves(wanted, evaluate)
@@ -118,8 +123,7 @@ def _planned(wanted: Sequence[Node], device: Device) -> tuple[list[Node], Any, l
     """The nodes with data that `wanted` are computed from, and what computes them: known by the structure;
     and the numbers that it is to be given."""
     found = structure(wanted)
-    for node in found.nodes:
-        mark(node, True)
+    mark(found.nodes)
     # Code for a device is of the one that is open.
     key, made = known(_plans, found, MODE.get().looking, None if device == "cpu" else home(device))
     if made is None:
@@ -129,9 +133,8 @@ def _planned(wanted: Sequence[Node], device: Device) -> tuple[list[Node], Any, l
         own = [] if executable.opened else enumerate(found.numbers)
         fixed: Answers = {(k, ops.exact): ops.exact(n.attrs["value"]) for k, n in own}
         made = _plans.keep(key, _Planned(executable, fixed))
-    given = found.numbers if made.executable.opened else ()
-    words = [execute.word(scalar_bytes(n.attrs["value"], n.attrs["dtype"])) for n in given]
-    return found.leaves, made.executable, words
+    given = words(found.numbers) if found.numbers and made.executable.opened else []
+    return found.leaves, made.executable, given
 
 
 def closed(wanted: Sequence[Node], found: Structure) -> Graph:
@@ -209,8 +212,8 @@ class Executable:
             (pick, kind, pick >= 0 and made[pick] == kind)
             for pick, kind in zip(self.compiled.picks, self.types, strict=True)
         ]
-        # The plan that native code is for; that code; and the numbers in it, or how often it was not there.
-        self._made_native: tuple[Any, Callable[..., Any] | None, list[int]] = (self.native, None, [0])
+        self._repeated = Repeated(self.native, threads)
+        self._plain = self._picks == [(k, kind, True) for k, kind in enumerate(made)]
         self._graph, self._wanted, self._numbers = graph, aliases, numbers
         self.settled = 0  # after so many calls literals came to stand in texts that were for any length
         self._watch(device == "cpu" and self.compiled.general)
@@ -225,12 +228,23 @@ class Executable:
             self.native.left.value = self.calls
 
     def _settle(self) -> None:
-        """The same lengths came again and again: texts for these alone."""
+        """The same lengths came again and again: texts for these alone. No call waits for them, but the end
+        of the process does, as no thread must be inside of LLVM then."""
         self.native.left.value = execute.NEVER  # one thread is enough
+        thread = threading.Thread(target=self._compile_again, name=SETTLING, daemon=False)
+        try:
+            thread.start()
+        except RuntimeError:  # there can be no more threads
+            self._compile_again()
+
+    def _compile_again(self) -> None:
+        before = self.native
         made = compile_graph(self._graph, self.target, self._wanted, ALL, _STORE)
         if made.picks == self.compiled.picks and made.plan.aliases == self._aliases and not self.edits:
+            native = _runnable(made, self._numbers if self.opened else ())
             self.known, self.settled, self.general = loaded(), self.calls, False
-            self.compiled, self.native = made, _runnable(made, self._numbers if self.opened else ())
+            self.compiled, self.native = made, native
+            before.left.value = -1  # native calls come to Python, to go on with the new one
 
     def __call__(
         self,
@@ -246,8 +260,9 @@ class Executable:
         if self.home is not None:
             return self._away(arrays, reuse, given)
         out: list[Array | None] | None = None
-        picks = self.compiled.picks
-        if given or any(reuse):
+        results = None
+        if given or (reuse and any(reuse)):
+            picks = self.compiled.picks
             out = [
                 arrays[j] if j >= 0 and reuse[j] and arrays[j].flags.c_contiguous else None
                 for j in self._aliases
@@ -256,14 +271,25 @@ class Executable:
                 if picks[k] >= 0:
                     buffer = self.native.plan.buffers[self.native.plan.outputs[picks[k]]]
                     out[picks[k]] = seen(array, TensorType(buffer.dtype, buffer.shape))
-        results = self._natively(arrays, numbers) if out is None else None
+        else:
+            if self._repeated.made is not self.native:
+                self._repeated = Repeated(self.native, self.threads)
+            results = self._repeated.run(arrays, numbers)
         if results is None:
             if self.general:
                 self.native.left.value -= 1
                 if self.native.left.value < 0:
                     self._settle()
             results = self.native(arrays, out, self.threads, numbers)
-        outputs = [
+        outputs: list[Array] = results if self._plain else self._picked(results, arrays)
+        for k, array in given.items() if given else ():
+            if not np.shares_memory(array, outputs[k]):  # an input, or what another output is, too
+                np.copyto(array, outputs[k])
+            outputs[k] = array
+        return outputs
+
+    def _picked(self, results: Sequence[Array], arrays: Sequence[Array]) -> list[Array]:
+        return [
             results[pick]
             if plain
             else _as_given(arrays[-1 - pick], kind)
@@ -271,28 +297,6 @@ class Executable:
             else seen(results[pick], kind)
             for pick, kind, plain in self._picks
         ]
-        for k, array in given.items():
-            if not np.shares_memory(array, outputs[k]):  # an input, or what another output is, too
-                np.copyto(array, outputs[k])
-            outputs[k] = array
-        return outputs
-
-    def _natively(self, arrays: Sequence[Array], numbers: Sequence[int]) -> list[Array] | None:
-        """The outputs of the plan by native code; None if that does not take these arrays. It is made at the
-        third call, for the numbers of that: others are written into a copy of the program."""
-        plan, native, own = self._made_native
-        if native is None or plan is not self.native:
-            if plan is not self.native:
-                self._made_native = self.native, None, [0]
-            elif own[0] < 2:
-                own[0] += 1
-            else:
-                self._made_native = self.native, _native(self.native, numbers, self.threads), [*numbers]
-            return None
-        if own != [*numbers]:
-            return None
-        found: list[Array] | None = native(*arrays)
-        return found
 
     def _away(
         self, arrays: Sequence[Array | Stored], reuse: Sequence[bool], given: Mapping[int, Array]
@@ -431,18 +435,6 @@ def _runnable(compiled: Compiled, numbers: Sequence[Node] = ()) -> execute.Execu
         if told := readers(wanted):
             plan = with_lines(compiled, plan, host(), told)
     return execute.Executable(plan)
-
-
-def _native(made: Any, numbers: Sequence[int], threads: int | None) -> Callable[..., Any]:
-    """A native function from the inputs of a plan to its outputs; None comes of it where it does not run."""
-    from lucid.runtime import call, checks, runner  # the first calls do without
-
-    function = call.NativeCall(lambda *arrays: None, "eager")
-    if isinstance(made, execute.Executable) and made.parallel == runner.PARALLEL_BYTES:
-        sources = [call.Source(checks.Argument(k)) for k in range(len(made.plan.inputs))]
-        answer = [call.Output(k) for k in range(len(made.plan.outputs))]
-        function.add(made.given(numbers), sources, answer, threads=threads or 0)
-    return function.function
 
 
 def build(

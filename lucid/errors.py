@@ -33,6 +33,9 @@ _PACKAGES = {"site-packages", "dist-packages"}
 _internal: dict[str, bool] = {}
 _users: dict[str, bool] = {}
 _locs: dict[tuple[str, int], Loc] = {}
+# By the instruction, as its line takes a walk of a table. Code is kept, so that its id stays its own.
+_at: dict[tuple[int, int], tuple[CodeType, Loc]] = {}
+PLACES = 16384  # generated code has no end of them
 
 
 class TraceError(RuntimeError):
@@ -95,16 +98,31 @@ def user_frame() -> FrameType | None:
 
 def user_loc() -> Loc | None:
     """The user's line that is being executed."""
-    frame = user_frame()
+    frame: FrameType | None = sys._getframe(1)
+    of_user: bool | None = False
+    while frame is not None and (of_user := known_file(frame.f_code.co_filename)) is False:
+        frame = frame.f_back
+    if not of_user:
+        frame = user_frame()
     if frame is None:
         return None
-    key = frame.f_code.co_filename, frame.f_lineno
-    loc = _locs.get(key)
-    if loc is None:
-        if len(_locs) > 65536:  # generated code has no end of file names
+    code = frame.f_code
+    found = _at.get((id(code), frame.f_lasti))
+    if found is None:
+        if len(_at) > PLACES:
+            _at.clear()
+        found = _at[id(code), frame.f_lasti] = code, _loc_at(code, frame.f_lineno)
+    return found[1]
+
+
+def _loc_at(code: CodeType, line: int) -> Loc:
+    """One object for a line, whatever code and instruction of it ask."""
+    found = _locs.get((code.co_filename, line))
+    if found is None:
+        if len(_locs) > PLACES:
             _locs.clear()
-        loc = _locs[key] = loc_of(frame.f_code, key[1])
-    return loc
+        found = _locs[code.co_filename, line] = loc_of(code, line)
+    return found
 
 
 def loc_of(code: CodeType, line: int, **more: Any) -> Loc:

@@ -66,7 +66,7 @@ class Step:
     def name(self) -> str:
         """`MulBackward0`: of the op whose result it is, of a formula of its last one."""
         part: Any = self._node.attrs
-        made = part.use.piece.outputs[part.output] if isinstance(part, pieces.Part) else self._node
+        made = part.piece.outputs[part.output] if isinstance(part, pieces.Part) else self._node
         of = made.op.name
         return f"{''.join(part.capitalize() for part in of.split('_'))}Backward0"
 

@@ -39,7 +39,7 @@ from .tape import Entry, as_input
 from .tensor import Tensor
 
 _NODE = Link(Node, "data")
-_NODE_FIELDS = tuple(name for name in Node.__match_args__ if name != "data")
+_NODE_FIELDS = tuple(name for name in Node.__slots__ if name not in ("data", "__weakref__"))
 
 
 class _CannotError(Exception):

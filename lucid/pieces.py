@@ -3,8 +3,8 @@
     loss.backward()      # 60 nodes for six gradients, which become a Piece
     loss.backward()      # the next loss of the same structure: six nodes, each a Part of it
 
-A `Piece` is a graph over leaves of its own, a `Use` of it says which nodes stand for these, and a node of
-op PIECE is one result. It can be told apart in no value, as what it means is written out (`Piece.over`) where
+A `Piece` is a graph over leaves of its own, and a node of op PIECE is one result: a `Part` of it says which
+nodes stand for these. It can be told apart in no value, as what it means is written out (`Piece.over`) where
 somebody looks inside: by who compiles or differentiates what nobody has before.
 """
 
@@ -38,17 +38,18 @@ class Piece:
         # Of each output: the input that it is, or -1; the first output that it is; its type.
         self._results = [(place.get(n, -1), first[n], n.type) for n in self.outputs]
 
-    def used(self, inputs: tuple[Node, ...], loc: Loc | None) -> list[Node]:
+    def used(self, nodes: list[Node], loc: Loc | None) -> list[Node]:
         """Its results over these nodes, of the same types as its own. `loc`: the line of all of it; None if
         its nodes know theirs."""
-        use, made = Use(self, inputs), list[Node]()
+        inputs = tuple(nodes)  # one object for all results
+        made: list[Node] = []
         for k, (given, first, kind) in enumerate(self._results):
             if given >= 0:
                 made.append(inputs[given])
             elif first < k:
                 made.append(made[first])
             else:
-                part: Any = Part(use, k)
+                part: Any = _part(Part, (self, inputs, k))
                 made.append(typed(PIECE, inputs, part, loc, kind))
         return made
 
@@ -87,30 +88,30 @@ class Piece:
         return found
 
 
-class Use:
-    """A piece over nodes: all of its results have one."""
-
-    __slots__ = ("inputs", "piece")
-
-    def __init__(self, piece: Piece, inputs: tuple[Node, ...]) -> None:
-        self.piece, self.inputs = piece, inputs
-
-
 class Part(NamedTuple):
-    """Of which use a node is which output: what such a node has in the place of attributes. Who has read it
-    needs no more of the node, which another thread may write out meanwhile."""
+    """Of which piece over which nodes a node is which output: what such a node has in the place of
+    attributes. Who has read it needs no more of the node, which another thread may write out meanwhile."""
 
-    use: Use
+    piece: Piece
+    inputs: tuple[Node, ...]
     output: int
+
+    @property
+    def use(self) -> object:
+        """What the results of one `used` have in common. (There is one tuple of nothing.)"""
+        return id(self.inputs) if self.inputs else self.piece
 
     @property
     def flowing(self) -> list[Node]:
         """The nodes from which gradients flow to it."""
-        return [self.use.inputs[k] for k in self.use.piece.flows[self.output]]
+        return [self.inputs[k] for k in self.piece.flows[self.output]]
+
+
+_part = tuple.__new__  # without the call of Python code that a named tuple has
 
 
 def _of_part(part: Any) -> TensorType:
-    kind: TensorType = part.use.piece.outputs[part.output].type
+    kind: TensorType = part.piece.outputs[part.output].type
     return kind
 
 
@@ -133,6 +134,10 @@ class Structure(NamedTuple):
     key: list[object]
 
 
+_structure = tuple.__new__
+_INPUT, _SCALAR, _STOP = ops.INPUT, ops.SCALAR, ops.STOP
+
+
 def structure(
     starts: Sequence[Node], ends: Container[Node] | None = None, flowing: bool = False
 ) -> Structure:
@@ -145,7 +150,9 @@ def structure(
     Of a node that another thread gives another form (`become`) the old form is read, or the new one.
     """
     nodes = list(starts)
-    number: dict[object, int] = {node: k for k, node in enumerate(nodes)}
+    number: dict[object, int] = {}
+    for k, node in enumerate(nodes):
+        number[node] = k
     steps: list[Step] = []
     leaves: list[Node] = []
     numbers: list[Node] = []
@@ -155,11 +162,11 @@ def structure(
     for node in nodes:  # it grows
         attrs: Any = node.attrs  # before the others
         inputs, op = node.inputs, node.op
-        if (
-            node.data is not None
-            if ends is None
-            else op is ops.INPUT or (flowing and op is ops.STOP) or node in ends
-        ):
+        if ends is None:
+            ends_here = node.data is not None
+        else:
+            ends_here = op is _INPUT or (flowing and op is _STOP) or node in ends
+        if ends_here:
             note(None)
             leaves.append(node)
             kind = node.type
@@ -167,23 +174,24 @@ def structure(
             add(kind.shape)
             continue
         if type(attrs) is Part:
-            use: Use = attrs.use
-            inputs, mine = use.inputs, known(use)
+            piece, inputs, output = attrs
+            use = id(inputs) if inputs else piece
+            mine = known(use)
             if flowing:
-                use.piece.followed = True
+                piece.followed = True
             note((PIECE, inputs, attrs))
-            if ends is not None and use.piece.judged:
+            if ends is not None and piece.judged:
                 add(node.loc)
             if mine is not None:
-                key += mine, attrs.output
+                key += mine, output
                 continue
             uses -= 1
             number[use] = uses
-            key += use.piece, attrs.output
+            key += piece, output
         else:
             note((op, inputs, attrs))
             add(op.name)
-            if op is ops.SCALAR:
+            if op is _SCALAR:
                 numbers.append(node)
                 add(attrs["dtype"])
             elif attrs:
@@ -191,12 +199,12 @@ def structure(
             if ends is not None and is_judged(node):
                 add(node.loc)
         for n in inputs:
-            k = known(n)
-            if k is None:
-                k = number[n] = len(nodes)
+            place = known(n)
+            if place is None:
+                place = number[n] = len(nodes)
                 meet(n)
-            add(k)
-    return Structure(nodes, steps, leaves, numbers, key)
+            add(place)
+    return _structure(Structure, (nodes, steps, leaves, numbers, key))
 
 
 def of_library(step: Step) -> bool:
@@ -204,7 +212,7 @@ def of_library(step: Step) -> bool:
     if step is None:
         return False
     op, _, attrs = step
-    return op.kind == "host" or (type(attrs) is Part and attrs.use.piece.hosted)
+    return op.kind == "host" or (type(attrs) is Part and attrs.piece.hosted)
 
 
 class Fixed(Protocol):
@@ -221,7 +229,7 @@ F = TypeVar("F", bound=Fixed)
 
 def known(kept: Kept[F], found: Structure, *more: object) -> tuple[object, F | None]:
     """What is kept for a structure and `more`, if it is; and the key for it."""
-    key = (*more, *found.key)
+    key: tuple[object, ...] = (*more, *found.key)
     while (made := kept.get(key)) is not None and made.fixed:
         answers = {(k, asks): asks(found.numbers[k].attrs["value"]) for k, asks in made.fixed}
         if answers == made.fixed:
@@ -235,7 +243,7 @@ def written_out(found: Structure, starts: Iterable[Node]) -> dict[Node, Node]:
     are inputs, in the order of nodes."""
     steps = dict(zip(found.nodes, found.steps, strict=True))
     new = {n: placeholder(k, n.type) for k, n in enumerate(found.leaves)}
-    opened: dict[Use, list[Node]] = {}
+    opened: dict[object, list[Node]] = {}
     stack = list(starts)
     while stack:
         node = stack[-1]
@@ -250,9 +258,10 @@ def written_out(found: Structure, starts: Iterable[Node]) -> dict[Node, Node]:
             continue
         sources = tuple([new[n] for n in inputs])
         if type(attrs) is Part:
-            if attrs.use not in opened:
-                opened[attrs.use] = attrs.use.piece.over(sources, node.loc)
-            new[node] = opened[attrs.use][attrs.output]
+            use = attrs.use
+            if use not in opened:
+                opened[use] = attrs.piece.over(sources, node.loc)
+            new[node] = opened[use][attrs.output]
         else:
             new[node] = typed(op, sources, attrs, node.loc, node.type)
     return new
@@ -273,13 +282,13 @@ def cut(outputs: Sequence[Node], ends: Container[Node]) -> tuple[Piece, list[Nod
 def open_up(starts: Iterable[Node], more: Callable[[Node], tuple[Node, ...]] | None = None) -> None:
     """Write out, for all who read them, the parts that `starts` reach: of a graph that is to be walked as it
     is. (`more`: as `toposort` has it.)"""
-    parts: dict[Use, dict[int, Node]] = {}
+    parts: dict[object, tuple[Part, dict[int, Node]]] = {}
     for node in toposort(starts, (), more):
         part: Any = node.attrs
         if type(part) is Part:
-            parts.setdefault(part.use, {})[part.output] = node
-    for use, standing in parts.items():
-        made = use.piece.over(use.inputs, next(iter(standing.values())).loc, standing)
+            parts.setdefault(part.use, (part, {}))[1][part.output] = node
+    for part, standing in parts.values():
+        made = part.piece.over(part.inputs, next(iter(standing.values())).loc, standing)
         for k, node in standing.items():
             form = made[k]
             if form is not node:  # two results are one node

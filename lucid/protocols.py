@@ -8,6 +8,7 @@ numbers with a gradient (`np.shape`, `np.allclose`, `np.save`) are asked of the 
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -49,9 +50,17 @@ _QUESTIONS = {
 _DEFAULTS = {"casting": "same_kind", "order": "K", "subok": True, "where": True, "initial": None, "out": None}
 
 
+# What is an operand as it is.
+_PLAIN = {Tensor, np.ndarray, bool, int, float, complex}
+
+
 def array_ufunc(ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """What `Tensor.__array_ufunc__` answers. TypeError for what lucid has no function for."""
-    name = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+    name = ufunc.__name__
+    if method == "__call__" and not kwargs and _PLAIN.issuperset(map(type, inputs)):
+        build = _OPERATORS.get(ufunc)
+        return _named(f"numpy.{name}", name)(*inputs) if build is None else apply(build, *inputs)
+    name = f"numpy.{name}" + ("" if method == "__call__" else f".{method}")
     outs: tuple[Any, ...] = kwargs.pop("out", None) or ()
     if any(isinstance(o, Tensor) for o in outs):
         raise TypeError(here(f"{name}: out= is a Tensor, and those are immutable; use the result"))
@@ -105,11 +114,11 @@ def array_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     if func.__name__ in _QUESTIONS:
         return func(*_values(args), **_values(kwargs))
     function = _named(name, func.__name__)
-    parameters = inspect.signature(function).parameters
+    parameters = _signature(function).parameters
     starred = {p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL}  # reshape(x, *shape)
     known = set(parameters) - starred
     try:
-        theirs = inspect.signature(func)
+        theirs = _signature(func)
         bound = theirs.bind(*args, **kwargs).arguments
     except ValueError:  # written in C, and does not tell
         return _called(function, name, args, kwargs)
@@ -132,20 +141,30 @@ def array_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
 
 
 def _called(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    known = inspect.signature(function).parameters
+    known = _signature(function).parameters
     _refuse(name, {k: v for k, v in kwargs.items() if k not in known})
     return function(*args, **{k: v for k, v in kwargs.items() if k in known})
 
 
+# A signature takes longer than a small kernel.
+_signature = functools.lru_cache(maxsize=1024)(inspect.signature)
+
+
 def _named(name: str, short: str) -> Callable[..., Any]:
     """lucid's function for NumPy's `name`."""
+    found: Callable[..., Any] = getattr(_home(name, short), short)
+    return found
+
+
+@functools.cache
+def _home(name: str, short: str) -> Any:
+    """Where it is."""
     scope: Any = lucid
     for part in name.split(".")[1:-1]:  # numpy.linalg.norm: lucid.linalg.norm
         scope = getattr(scope, part, None) if part in ("linalg", "fft", "random") else scope
-    found = getattr(scope, short, None) if short in getattr(scope, "__all__", ()) else None
-    if found is None:
+    if short not in getattr(scope, "__all__", ()) or getattr(scope, short, None) is None:
         raise TypeError(here(_missing(name)))
-    return found  # type: ignore[no-any-return]
+    return scope
 
 
 def _missing(name: str) -> str:

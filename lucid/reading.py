@@ -15,7 +15,7 @@ from lucid.compiler.ir.types import b1
 from .context import MODE
 from .defaults import default_float
 from .engine import Array
-from .errors import bounded, bounds, here, user_frame, warn_user
+from .errors import bounded, bounds, here, trim, user_frame, warn_user
 from .extents import Size
 
 if TYPE_CHECKING:
@@ -81,8 +81,12 @@ class Reading:
 
     def numpy(self) -> Array:
         """The value as an array: a read-only view, without a copy."""
-        view = self._read("numpy()").view()
-        view.flags.writeable = False
+        try:
+            view = self._read("numpy()").view()
+            view.setflags(write=False)
+        except BaseException as error:
+            trim(error)
+            raise
         return view
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:

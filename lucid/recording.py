@@ -442,12 +442,12 @@ class Recording:
         """What differentiable results are made by, over the actual inputs: `backward` finds these."""
         inputs = [self._leaf(b) if n is None else n for n, b in zip(nodes, buffers, strict=True)]
         if saved is None:
-            made = self.rooted.used(tuple(inputs), None)
+            made = self.rooted.used([*inputs], None)
         else:
-            values = saved.values.used(tuple(inputs), None)
+            values = saved.values.used([*inputs], None)
             for k, node in enumerate(values, saved.first):
                 bind(node, outputs[k])
-            made = saved.results.used((*inputs, *values), None)
+            made = saved.results.used([*inputs, *values], None)
         if self.tapped:
             hooks.Inside.mark(made, inputs)
         return dict(zip(self.rooted.outputs, made, strict=True))

@@ -198,4 +198,4 @@ def maybe(dtype: object) -> Any:
 
 def _unless_bool(dtype: object) -> Any:
     """The dtype, if one is given: a bool is PyTorch's argument in that place."""
-    return None if isinstance(dtype, bool) else maybe(dtype)
+    return None if dtype is None or isinstance(dtype, bool) else maybe(dtype)

@@ -86,7 +86,7 @@ def pullback(
             {(given[n], asks): answer for (n, asks), answer in asked.items() if n in given},
         )
         made = _gradients.keep(key, made, len(piece.order))
-    results = made.piece.used(tuple([nodes[k] for k in made.inputs]), None)
+    results = made.piece.used([nodes[k] for k in made.inputs], None)
     return [None if k is None else results[k] for k in made.outputs]
 
 
@@ -117,37 +117,51 @@ def formula(build: F) -> F:
     return build
 
 
-def built(
-    build: Callable[..., Node], operands: Sequence[Any], attrs: Mapping[str, Any], loc: Loc | None
+def formed(
+    build: Callable[..., Node], operands: Sequence[Any], attrs: Mapping[str, Any], stopped: Sequence[int]
 ) -> Node:
-    """The result of a formula over nodes, numbers and None."""
-    key: list[object] = [build]
+    """The result over nodes, numbers and None, of which those at the places `stopped` are constants of
+    differentiation."""
+    given = [*operands]
+    for k in stopped:
+        given[k] = ops.STOP(given[k])
+    return build(*given, **attrs)
+
+
+def built(
+    build: Callable[..., Node], operands: Sequence[Any], attrs: Mapping[str, Any], loc: Loc | None,
+    stopped: Sequence[int],
+) -> Node:  # fmt: skip
+    """The same, of a formula."""
+    key: list[object] = [build, *stopped, None]
     inputs: list[Node] = []
     for x in operands:
         if x is None:
             key.append(None)
         elif type(x) is not Node or x.type.dtype.is_complex or x in inputs:
-            return build(*operands, **attrs)
+            return formed(build, operands, attrs, stopped)
         else:
             kind = x.type
             key += kind.dtype, kind.shape
             inputs.append(x)
     for name, value in attrs.items():
-        key += name, type(value), ops.exact(value)
-        if type(value) is tuple:
+        of = type(value)
+        key += name, of, ops.exact(value) if of is float else value
+        if of is tuple:
             key.append(tuple(map(type, value)))
     try:
         found = _formulas.get(tuple(key))
     except TypeError:  # something that cannot be part of a key
-        return build(*operands, **attrs)
+        return formed(build, operands, attrs, stopped)
     if found is None:
         if _is_one_of_many(key):
-            return build(*operands, **attrs)
+            return formed(build, operands, attrs, stopped)
         stand = [placeholder(k, n.type) for k, n in enumerate(inputs)]
         rest = iter(stand)
-        piece = Piece(stand, [build(*[None if x is None else next(rest) for x in operands], **attrs)])
+        given = [None if x is None else next(rest) for x in operands]
+        piece = Piece(stand, [formed(build, given, attrs, stopped)])
         found = _formulas.keep(tuple(key), piece, len(piece.order))
-    return found.used(tuple(inputs), loc)[0]
+    return found.used(inputs, loc)[0]
 
 
 # --- steps ---------------------------------------------------------------------------------------
@@ -187,4 +201,4 @@ def made(
         found = _made.keep(tuple(key), (piece, places, plain), len(piece.order))
     piece, places, plain = found
     inputs = [*number]
-    return piece.used(tuple([inputs[k] for k in places]), None), plain
+    return piece.used([inputs[k] for k in places], None), plain

@@ -12,11 +12,12 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from typing import cast as cast_type
+from weakref import ref
 
 import numpy as np
 
 from lucid.compiler import ops
-from lucid.compiler.ir.graph import LOC, NO_ATTRS, Node, at, typed
+from lucid.compiler.ir.graph import LOC, Node, at
 from lucid.compiler.ir.types import b1
 from lucid.runtime import memory
 from lucid.runtime.stored import Stored
@@ -41,7 +42,7 @@ from .promote import as_array, cast, check_numbers, check_plain, dtype_of
 from .reading import Reading, unreadable
 from .reductions import Reductions
 from .residence import USED, Device, device_named, meeting, place
-from .reuse import FORMULAS, built, usable
+from .reuse import FORMULAS, built, formed, usable
 from .tape import Traced
 from .unread import CHANGED, PENDING, UNREAD
 from .views import VIEWS, View, data_of, is_data_of, viewed, written
@@ -62,18 +63,19 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
     trace, grad, _ = MODE.get()
     loc = user_loc() if trace is None else trace.places.here(getattr(build, "__name__", ""))
     token = LOC.set(loc)
-    tracked = weak = False
+    tracked = weak = known = False
     nodes: list[Any] = []
+    stopped: list[int] = []  # which are constants, as no gradients are wanted
     try:
         for x in operands:
             if isinstance(x, Tensor):
-                node = x._node if x._trace is trace else foreign(x, trace)
                 if x._requires_grad:
                     if grad:
                         tracked = True
                     else:
-                        node = typed(ops.STOP, (node,), NO_ATTRS, loc, node.type)
-                nodes.append(node)
+                        stopped.append(len(nodes))
+                nodes.append(x._node if x._trace is trace else foreign(x, trace))
+                known = True
             elif x is None:
                 nodes.append(x)
             elif type(x) in _WEAK:
@@ -85,16 +87,17 @@ def apply(build: Callable[..., Node], *operands: Any, **attrs: Any) -> Tensor:
             elif holds(x):
                 made = stacked(x)
                 nodes.append(made._node)
-                tracked = tracked or made._requires_grad
+                tracked, known = tracked or made._requires_grad, True
             else:
                 nodes.append(data_node(x, trace))
-        if weak and not any(isinstance(n, Node) for n in nodes):
+                known = True
+        if weak and not known:
             nodes[0] = data_node(nodes[0], trace)
         device = meeting(operands, nodes, Tensor, trace is not None, leaf) if USED[0] else None
-        if trace is None and id(build) in FORMULAS and usable():
-            result = built(build, nodes, attrs, loc)
+        if id(build) in FORMULAS and usable():
+            result = built(build, nodes, attrs, loc, stopped)
         else:
-            result = build(*nodes, **attrs)
+            result = formed(build, nodes, attrs, stopped) if stopped else build(*nodes, **attrs)
         if device is not None:
             place(result, device)
     except (TypeError, ValueError, IndexError, OverflowError) as error:
@@ -238,7 +241,10 @@ class Tensor(
         self._node, self._grad, self._requires_grad, self._trace = node, None, requires_grad, trace
         self._view = None
         if trace is None and node.data is None:
-            UNREAD.add(self)
+            made = UNREAD.made
+            made.append(ref(self))
+            if not len(made) & 255:  # seldom
+                UNREAD.tidy()
         return self
 
     def _as(self, node: Node, requires_grad: bool) -> Tensor:
@@ -446,7 +452,7 @@ class Tensor(
         else:
             self._node = node
             if trace is None and node.data is None:
-                UNREAD.add(self)
+                UNREAD.made.append(ref(self))
 
     def _become(self, new: Any, shaped: bool = False) -> Self:
         """The value of `new`, in place, and its shape if `shaped`. A leaf that requires grad can change under
@@ -503,9 +509,9 @@ class Tensor(
                 settle([self, *CHANGED.take()])
             except MemoryError as error:
                 raise located(error, user_loc()) from None
-        data = self._node.data
-        self._forget()
-        return data
+        else:
+            self._forget()
+        return self._node.data
 
     def _forget(self) -> None:
         """Let go of the history behind the value, if no gradient flows there."""
@@ -556,7 +562,7 @@ def settle(tensors: Sequence[Tensor]) -> None:
     nodes = [t._node for t in tensors]
     along = UNREAD.along(nodes)
     try:
-        evaluate([*nodes, *(t._node for t in along)])
+        evaluate([*nodes, *[t._node for t in along]] if along else nodes)
     except (MemoryError, IndexError, ValueError):  # perhaps not of what was asked for
         if not along:
             raise

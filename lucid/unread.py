@@ -58,28 +58,28 @@ CHANGED = Due()
 
 class Unread(threading.local):
     """Tensors of this thread without a value, in the order in which they were made. They are not kept
-    alive."""
+    alive. Who makes one appends to `made`, and calls `tidy` now and then."""
 
     def __init__(self) -> None:
-        self._made: list[ref[Tensor]] = []
+        self.made: list[ref[Tensor]] = []
         self._most = 256
 
-    def add(self, tensor: Tensor) -> None:
-        made = self._made
-        made.append(ref(tensor))
-        if not len(made) & 255 and len(made) > self._most:  # seldom: an attribute of a thread takes its time
+    def tidy(self) -> None:
+        """Forget tensors that there are no more."""
+        made = self.made
+        if len(made) > self._most:
             made[:] = [held for held in made if held() is not None]
             self._most = 256 + 2 * len(made)
 
     def set_aside(self) -> list[ref[Tensor]]:
         """None counts any more, until `give_back`."""
-        older, self._made = self._made, []
+        older, self.made = self.made, []
         return older
 
     def give_back(self, older: list[ref[Tensor]]) -> list[Tensor]:
         """Those that were set aside count again; what has been made since."""
-        newer = self._made
-        self._made = older + newer
+        newer = self.made
+        self.made = older + newer
         return _uncomputed(newer)
 
     def along(self, read: Sequence[Node]) -> list[Tensor]:
@@ -88,11 +88,18 @@ class Unread(threading.local):
         That is who is made of something that this read computes, and was not computed before itself; and who
         is part of it, and made of something that an earlier read has computed and not kept.
         """
-        if all(node.data is not None for node in read):
+        for node in read:
+            if node.data is None:
+                break
+        else:
             return []
-        taken, self._made = self._made, []
+        taken, self.made = self.made, []
         own = set(read)
-        held = [t for t in _uncomputed(taken) if t._node not in own]
+        held: list[Tensor] = []
+        for made in taken:  # one loop: most reads find nothing but themselves
+            one = made()
+            if one is not None and one._trace is None and one._node.data is None and one._node not in own:
+                held.append(one)
         if not held:
             return []
         now: set[Node] = set()
@@ -117,7 +124,7 @@ class Unread(threading.local):
             else:
                 apart |= more
                 rest.append(tensor)
-        self._made = [ref(tensor) for tensor in rest[-APART:]]
+        self.made = [ref(tensor) for tensor in rest[-APART:]]
         return found
 
 
@@ -125,8 +132,7 @@ UNREAD = Unread()
 
 
 def _uncomputed(refs: Iterable[ref[Tensor]]) -> list[Tensor]:
-    found = (held() for held in refs)
-    return [t for t in found if t is not None and t._trace is None and t._node.data is None]
+    return [t for r in refs if (t := r()) is not None and t._trace is None and t._node.data is None]
 
 
 def _closure(

@@ -35,7 +35,7 @@ MOST_WORDS = 8 << 10
 class Executable:
     """A plan whose code is loaded, ready to be called any number of times, from any thread.
 
-    `program`, `groups` and `scratch` are what `runner.py` takes; `large` says whether some group of
+    `program`, `holes`, `groups` and `scratch` are what `runner.py` takes; `large` says whether some group of
     launches is worth threads, which it is from `parallel` bytes on. Native calls count `left` down, if it is
     given, and are none any more below 0. RuntimeError if a kernel does not
     compile; ValueError if the plan contradicts itself.
@@ -50,7 +50,7 @@ class Executable:
         self._sizes = [d.itemsize * math.prod(shape) for d, shape in self._inputs]
         words = [w for group in groups for w in record(group)]
         holes = [(k, w.number) for k, w in enumerate(words) if type(w) is Hole]
-        self._holes, self._numbers = [k for k, _ in holes], [number for _, number in holes]
+        self.holes = holes  # where in `program` which number goes
         self.program = np.array([0 if type(w) is Hole else w for w in words], np.int64)
         self.groups = len(groups)
         self.scratch = max(map(needs, groups), default=0)
@@ -120,7 +120,7 @@ class Executable:
             for i, offset in self._temps:
                 addresses[i] = block.address + offset
         words = (ctypes.c_int64 * len(addresses))(*addresses)
-        program = self._filled(numbers) if self._holes else None
+        program = self._filled(numbers) if self.holes else None
         run(
             self._start if program is None else address(program),
             self.groups,
@@ -140,12 +140,12 @@ class Executable:
         """The same for these numbers, without holes."""
         made = copy.copy(self)
         made.program = self._filled(numbers)
-        made._start, made._holes = made.program.ctypes.data, []
+        made._start, made.holes = made.program.ctypes.data, []
         return made
 
     def _filled(self, numbers: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
         program = self.program.copy()
-        for place, number in zip(self._holes, self._numbers, strict=True):
+        for place, number in self.holes:
             program[place] = numbers[number]
         return program
 

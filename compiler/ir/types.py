@@ -33,24 +33,18 @@ class DType:
     fraction: int = 0
     wide: DType | None = None
     package: str = ""
+    is_float: bool = field(init=False)
+    is_complex: bool = field(init=False)
+    is_inexact: bool = field(init=False)  # whether gradients flow through it: floats, and complex numbers
+
+    def __post_init__(self) -> None:
+        for name, kinds in (("is_float", "f"), ("is_complex", "c"), ("is_inexact", "fc")):
+            object.__setattr__(self, name, self.kind in kinds)
 
     @property
     def size(self) -> int:
         """Bytes of one element in memory."""
         return self.bits // 8
-
-    @property
-    def is_float(self) -> bool:
-        return self.kind == "f"
-
-    @property
-    def is_complex(self) -> bool:
-        return self.kind == "c"
-
-    @property
-    def is_inexact(self) -> bool:
-        """Whether gradients flow through it: floats, and complex numbers."""
-        return self.kind in "fc"
 
     @property
     def part(self) -> DType:

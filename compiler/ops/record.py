@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn, ParamSpec
 import numpy as np
 
 from ..ir.data import data
-from ..ir.graph import NO_ATTRS, Node
+from ..ir.graph import LOC, NO_ATTRS, Node, node_of
 from ..ir.types import DType, TensorType
 
 Array = np.ndarray[Any, Any]
@@ -115,13 +115,11 @@ class Op:
 
     def __call__(self, *inputs: Node, **attrs: Any) -> Node:
         for node in inputs:
-            if node.type.dtype.kind == "c":
+            if node.type.dtype.is_complex:
                 return _of_complex(self, inputs, attrs)
-        if not attrs:
-            return Node(self, inputs, NO_ATTRS)
-        if "dtype" in attrs and attrs["dtype"].kind == "c":
+        if "dtype" in attrs and attrs["dtype"].is_complex:
             return _of_complex(self, inputs, attrs)
-        return Node(self, inputs, attrs)
+        return node_of(self, inputs, attrs or NO_ATTRS, LOC.get())
 
     def takes(self, dtype: DType) -> bool:
         """Whether operands may be of this dtype."""

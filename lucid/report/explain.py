@@ -89,9 +89,10 @@ def lengths(made: Executable) -> list[str]:
         return [f"compiled again for these lengths alone, after {made.settled:,} calls with them"]
     if made.general:
         left = max(made.native.left.value, 0)
+        when = "now" if left > made.calls else f"after {left:,} more calls with them"
         return [
             "lengths have varied, so kernels are for any length; those for these lengths alone are compiled "
-            f"after {left:,} more calls with them"
+            f"{when}"
         ]
     return []
 

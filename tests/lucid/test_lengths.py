@@ -144,6 +144,13 @@ def scaled(x: lucid.Tensor) -> lucid.Tensor:
     return lucid.softmax(x * 2, axis=-1)
 
 
+def settled() -> None:
+    """Wait for what is compiled again meanwhile."""
+    for thread in threading.enumerate():
+        if thread.name == engine.SETTLING:
+            thread.join()
+
+
 @pytest.mark.parametrize("way", ["native", "python", "eager"])
 def test_a_length_that_stays_has_code_of_its_own(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "CALLS", 6)
@@ -167,6 +174,9 @@ def test_a_length_that_stays_has_code_of_its_own(way: str, monkeypatch: pytest.M
     if way == "native":
         assert "after 0 more calls with them" in f.explain()  # type: ignore[attr-defined]
     for _ in range(30):
+        assert run(9) == first
+    settled()
+    for _ in range(4):
         assert run(9) == first
     assert load.compiles() == before + 1
     if way == "native":
@@ -199,6 +209,8 @@ def test_what_a_step_changes_stays_the_same_when_its_plan_does_not(monkeypatch: 
             x = lucid.tensor(normal(4, n) + k)
             step(x)
             plain.step(x).item()
+            if k == 12:
+                settled()
         assert compiled.state.numpy().tobytes() == plain.state.numpy().tobytes()
     assert "compiled again for these lengths alone" in step.explain()
 
@@ -222,4 +234,60 @@ def test_threads_at_the_call_that_compiles_again(monkeypatch: pytest.MonkeyPatch
         thread.start()
     for thread in threads:
         thread.join()
+    settled()
     assert not wrong and "after 50 calls with them" in f.explain()
+
+
+def test_no_call_waits_for_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They go on with the code for any length until the other one is there."""
+    monkeypatch.setattr(engine, "CALLS", 6)
+    monkeypatch.setattr(engine, "BYTES", 1)
+    f, go, compile_graph = lucid.compile(scaled), threading.Event(), engine.compile_graph
+    for n in (2, 3, 4):
+        f(lucid.tensor(normal(4, n)))
+    x = lucid.tensor(normal(4, 9))
+    expected = f(x).numpy().tobytes()
+
+    def waiting(*args: Any) -> Any:
+        assert threading.current_thread().name == engine.SETTLING
+        assert go.wait(60)
+        return compile_graph(*args)
+
+    monkeypatch.setattr(engine, "compile_graph", waiting)
+    for _ in range(40):
+        assert f(x).numpy().tobytes() == expected
+    assert f.explain().endswith("alone are compiled now")
+    go.set()
+    settled()
+    assert f(x).numpy().tobytes() == expected
+    assert "after 6 calls with them" in f.explain()
+
+
+_ENDS = """
+import os, sys
+import numpy as np
+import lucid
+from lucid import engine
+engine.CALLS, engine.BYTES = 6, 1
+f = lucid.compile(lambda x: lucid.softmax(x * 2, axis=-1))
+x = np.ones((4, 9), np.float32)
+for n in (2, 3, 4):
+    f(x[:, :n])
+for _ in range(8):
+    f(x)
+if sys.argv[1] == "fork":  # while the thread compiles
+    child = os.fork()
+    for _ in range(20):
+        y = f(x).numpy() + lucid.tensor(x * 3).exp().numpy()
+    if not child:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.parametrize("way", ["end", "fork"])
+def test_processes_that_end_or_fork_meanwhile(way: str, tmp_path: Path) -> None:
+    given = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _ENDS, way]
+    env = os.environ | {"LUCID_CACHE_DIR": str(tmp_path), "LUCID_CACHE": "1"}
+    run = subprocess.run(given, capture_output=True, text=True, env=env, timeout=100)
+    assert (run.returncode, run.stderr) == (0, "")

@@ -92,7 +92,7 @@ def test_what_is_kept_goes_with_the_result() -> None:
     compiled = lucid.compile(net)
     step(net, compiled)
     out = compiled(Tensor(X))
-    kept = [ref(n) for n in out._node.attrs.use.inputs if n.data is not None and n.type.shape[:1] == (12,)]
+    kept = [ref(n) for n in out._node.attrs.inputs if n.data is not None and n.type.shape[:1] == (12,)]
     assert len(kept) >= 3
     out.sum().backward()
     del out
