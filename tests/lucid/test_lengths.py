@@ -242,7 +242,7 @@ def test_no_call_waits_for_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     """They go on with the code for any length until the other one is there."""
     monkeypatch.setattr(engine, "CALLS", 6)
     monkeypatch.setattr(engine, "BYTES", 1)
-    f, go, compile_graph = lucid.compile(scaled), threading.Event(), engine.compile_graph
+    f, go = lucid.compile(scaled), threading.Event()
     for n in (2, 3, 4):
         f(lucid.tensor(normal(4, n)))
     x = lucid.tensor(normal(4, 9))
@@ -251,7 +251,7 @@ def test_no_call_waits_for_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     def waiting(*args: Any) -> Any:
         assert threading.current_thread().name == engine.SETTLING
         assert go.wait(60)
-        return compile_graph(*args)
+        return pipeline.compile_graph(*args)
 
     monkeypatch.setattr(engine, "compile_graph", waiting)
     for _ in range(40):
