@@ -65,7 +65,7 @@ class GradMode:
         before = MODE.get()
         try:
             self._before.append(before)
-            _want(self.grad)
+            MODE.set(_mode(Mode, (before[0], self.grad, before[2])))
         except BaseException:
             MODE.set(before)
             raise
@@ -130,6 +130,9 @@ class set_grad_enabled(GradMode):  # PyTorch's name
 
     def __exit__(self, *error: object) -> None:
         _want(self._old)
+
+
+_mode = tuple.__new__  # without the call of Python code that a named tuple has
 
 
 def _want(grad: bool) -> None:

@@ -93,8 +93,14 @@ def become_leaf(node: Node) -> None:
 
 
 def evaluate(nodes: Sequence[Node]) -> list[Any]:
-    """The values of `nodes`, computed from the nearest nodes with data, where that lies. They become data in
-    turn. IndexError, and none does, where an index lies outside of its axis; ValueError for an exponent."""
+    """The values of `nodes`, as of `compute`."""
+    compute(nodes)
+    return [node.data for node in nodes]
+
+
+def compute(nodes: Sequence[Node]) -> None:
+    """Give `nodes` their values, computed from the nearest nodes with data, where that lies: they become data
+    in turn. IndexError, and none does, where an index lies outside of its axis; ValueError for exponents."""
     wanted = [n for n in nodes if n.data is None]
     if len(wanted) > 1:
         wanted = list(dict.fromkeys(wanted))
@@ -105,7 +111,6 @@ def evaluate(nodes: Sequence[Node]) -> list[Any]:
                 _compute(group, device)
         else:
             _compute(wanted, "cpu")
-    return [node.data for node in nodes]
 
 
 def _compute(wanted: Sequence[Node], device: Device) -> None:

@@ -114,9 +114,7 @@ def array_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     if func.__name__ in _QUESTIONS:
         return func(*_values(args), **_values(kwargs))
     function = _named(name, func.__name__)
-    parameters = _signature(function).parameters
-    starred = {p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL}  # reshape(x, *shape)
-    known = set(parameters) - starred
+    known, starred = _taken(function)
     try:
         theirs = _signature(func)
         bound = theirs.bind(*args, **kwargs).arguments
@@ -141,6 +139,8 @@ def array_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
 
 
 def _called(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if not kwargs:
+        return function(*args)
     known = _signature(function).parameters
     _refuse(name, {k: v for k, v in kwargs.items() if k not in known})
     return function(*args, **{k: v for k, v in kwargs.items() if k in known})
@@ -148,6 +148,14 @@ def _called(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwar
 
 # A signature takes longer than a small kernel.
 _signature = functools.lru_cache(maxsize=1024)(inspect.signature)
+
+
+@functools.lru_cache(maxsize=1024)
+def _taken(function: Callable[..., Any]) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of its parameters, and of those for any number of arguments: reshape(x, *shape)."""
+    parameters = _signature(function).parameters
+    starred = frozenset(p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL)
+    return frozenset(parameters) - starred, starred
 
 
 def _named(name: str, short: str) -> Callable[..., Any]:

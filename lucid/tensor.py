@@ -28,7 +28,7 @@ from .collecting import LEAVES, collect, collectors_gone, differentiable_leaves
 from .complexes import Complexes
 from .context import MODE, no_grad
 from .defaults import default_complex, default_float
-from .engine import Array, become_leaf, evaluate, leaf
+from .engine import Array, become_leaf, compute, leaf
 from .errors import TraceError, bounds, here, located, user_loc, warn_user
 from .hooks import Hooked, accumulated, carry, gradients
 from .indexing import Indexed
@@ -257,7 +257,7 @@ class Tensor(
 
     @staticmethod
     def _infix(build: Callable[..., Node], a: Any, b: Any, sign: str) -> Tensor:
-        if (type(a) is Tensor or _is_operand(a)) and (type(b) is Tensor or _is_operand(b)):
+        if (type(a) in _KNOWN or _is_operand(a)) and (type(b) in _KNOWN or _is_operand(b)):
             return apply(build, a, b)
         answer = NotImplemented  # what stands on the left has been asked
         if isinstance(a, Tensor) and not isinstance(b, str | bytes):  # which would be repeated
@@ -547,6 +547,7 @@ class Tensor(
 
 _new = Tensor.__new__
 _OPERANDS = (Tensor, bool, int, float, complex, np.ndarray, np.generic, list, tuple)
+_KNOWN = frozenset(_OPERANDS)
 
 
 def _is_operand(x: object) -> bool:
@@ -562,12 +563,12 @@ def settle(tensors: Sequence[Tensor]) -> None:
     nodes = [t._node for t in tensors]
     along = UNREAD.along(nodes)
     try:
-        evaluate([*nodes, *[t._node for t in along]] if along else nodes)
+        compute([*nodes, *[t._node for t in along]] if along else nodes)
     except (MemoryError, IndexError, ValueError):  # perhaps not of what was asked for
         if not along:
             raise
         along = []
-        evaluate(nodes)
+        compute(nodes)
     for tensor in (*tensors, *along):
         tensor._forget()
 
