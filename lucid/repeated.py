@@ -46,8 +46,8 @@ class Repeated:
             self._free.append(free)
 
     def _missed(self, numbers: Sequence[int]) -> None:
-        self._calls += 1
-        if self._calls == CALLS + 1:
+        self._calls = count = self._calls + 1
+        if count == CALLS + 1:
             self._free += _natives(self.made, numbers, self._threads)
 
 
