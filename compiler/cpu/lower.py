@@ -87,6 +87,10 @@ class Lowering(Values):
         lo = number * size
         return lo, self.minimum(lo + size, count)
 
+    def pieces(self, count: Operand, size: Operand | int) -> Operand:
+        """In how many of this size, but for the last, so many are split."""
+        return (count + (size - 1)) // size
+
     def whole(self, lo: Operand, hi: Operand, step: int) -> Operand:
         """The end of what is whole steps from lo to hi."""
         return lo + ((hi - lo) & -step)
@@ -95,7 +99,7 @@ class Lowering(Values):
         """How many there are."""
         count: Operand = ONE
         for axis in axes:
-            count = self.times(count, self.extent(axis.extent))
+            count = count * self.extent(axis.extent)
         return count
 
     def point(self, number: Operand, axes: Sequence[k.Axis]) -> dict[str, Operand]:
@@ -220,7 +224,7 @@ class Lowering(Values):
             with self.stores_last():
                 for u in range(step // width):
                     with self.scope(axis):
-                        base = first + u * width if u else first
+                        base = first + u * width
                         self.vector, self.at[axis] = axis, base
                         self.mask = None if rest is None else self.first_lanes(rest - base)
                         chunk(u)
@@ -383,7 +387,7 @@ class Lowering(Values):
         b = self.b
         for array in (self.arrays[name] for name in names):
             for dim in range(len(array.dims) - 1):
-                away = self.times(self.stride(array, dim), array.dtype.size)
+                away = self.stride(array, dim) * array.dtype.size
                 wrong = b.op("ne", away & (size - 1), ZERO)
                 flag = b.select(wrong, 0, flag)
         return flag
@@ -402,11 +406,7 @@ class Lowering(Values):
         return tuple(table[name] for name in reduce.keep)
 
     def kept_size(self, reduce: k.Reduce) -> Operand:
-        size: Operand = ONE
-        for axis in self.kept_axes(reduce):
-            extent = self.extent(axis.extent)
-            size = self.times(size, extent)
-        return size
+        return self.points(self.kept_axes(reduce))
 
     def each(self, count: Operand, code: _Each) -> None:
         """A masked vector loop over 0..count that calls code(index, mask)."""

@@ -18,7 +18,7 @@ to their places. (Stone, Parallel processing with the perfect shuffle, 1971.)
 
 from __future__ import annotations
 
-from ..ir.loop import ZERO, Imm, Operand, Value
+from ..ir.loop import Imm, Operand
 from ..ir.types import DType, f64, i32, i64
 from .lower import Lowering
 from .lower_network import in_order, network
@@ -46,7 +46,7 @@ class Bitonic:
         b = self.b
         last = (end - 1) >> (begin.bit_length() - 1)
         exponent = b.op("bitcast", b.op("cast", last, dtype=f64), dtype=i64) >> 52
-        return b.select(b.op("lt", ZERO, last), exponent - 1022, 0)
+        return b.select(last > 0, exponent - 1022, 0)
 
     def sort(self, row: str, end: Operand, rounds: Operand) -> None:
         """The first `end` keys there, whole pairs; as many rounds as these need, or more: padding counts,
@@ -63,30 +63,30 @@ class Bitonic:
             p = self.both << number.var
             some = p < end
             last = b.select(some, end, 0)  # all is one run
-            self.mirrored(p, last)
+            self.compared(p, last, True)
             with b.loop(0, b.select(some, number.var, 0), 1, "serial") as turn:
-                self.apart(p >> (turn.var + 1), last)
+                self.compared(p >> (turn.var + 1), last, False)
             with b.loop(0, last, 2 * self.lanes, "serial") as turn:
                 self.finished(turn.var, self.load(turn.var), self.load(self.next(turn.var)))
 
-    def next(self, at: Operand) -> Value:
+    def next(self, at: Operand) -> Operand:
         return at + self.step
 
-    def load(self, at: Operand) -> Value:
+    def load(self, at: Operand) -> Operand:
         return self.b.load(self.row, self.key, at, self.lanes)
 
-    def in_order(self, x: Operand, y: Operand) -> tuple[Value, Value]:
+    def in_order(self, x: Operand, y: Operand) -> tuple[Operand, Operand]:
         return in_order(self.b, x, y)
 
-    def reversed(self, v: Operand) -> Value:
+    def reversed(self, v: Operand) -> Operand:
         return self.b.op("shuffle", v, Imm(self.lanes - 1, i32), dtype=self.key)
 
-    def exchanged(self, v: Value, bits: int, bit: int) -> Value:
+    def exchanged(self, v: Operand, bits: int, bit: int) -> Operand:
         """Each lane with the one whose number differs in these bits, the highest of which is `bit`."""
         low, high = self.in_order(v, self.b.op("shuffle", v, Imm(bits, i32), dtype=self.key))
         return self.b.select(self.greater[bit], high, low)
 
-    def run(self, v: Value) -> Value:
+    def run(self, v: Operand) -> Operand:
         """One vector, sorted."""
         for length in self.bits():
             v = self.exchanged(v, 2 * length - 1, length)
@@ -104,7 +104,7 @@ class Bitonic:
         for place, v in zip(places, self.x.transposed(vectors), strict=True):
             self.b.store(self.row, place, v)
 
-    def dealt(self, x: Value, y: Value) -> tuple[Value, Value]:
+    def dealt(self, x: Operand, y: Operand) -> tuple[Operand, Operand]:
         """The first halves of both, a lane of x and a lane of y in turn; the second halves."""
         b, two = self.b, Imm(2, i32)
         found = []
@@ -113,46 +113,35 @@ class Bitonic:
             found.append(b.op("spread", even, y, two, Imm(away - 1, i32), dtype=self.key))
         return found[0], found[1]
 
-    def halves(self, x: Value, y: Value) -> tuple[Value, Value]:
+    def halves(self, x: Operand, y: Operand) -> tuple[Operand, Operand]:
         """Two vectors, each sorted, of which each rises and then falls, or falls and then rises."""
         for _ in self.bits():
             x, y = self.in_order(*self.dealt(x, y))
         return self.dealt(x, y)
 
-    def finished(self, at: Operand, x: Value, y: Value) -> None:
+    def finished(self, at: Operand, x: Operand, y: Operand) -> None:
         found = self.halves(*self.in_order(x, y))
         for place, v in zip((at, self.next(at)), found, strict=True):
             self.b.store(self.row, place, v)
 
-    def pairs(self, p: Operand, end: Operand) -> Value:
+    def pairs(self, p: Operand, end: Operand) -> Operand:
         """How many elements of the first ones of 2 p have one that is p behind them and before `end`."""
         b = self.b
         twice = p + p
         over = (end & (twice - 1)) - p
         more = b.select(over < 0, 0, over)
-        return ((end & (ZERO - twice)) >> 1) + more
+        return ((end & (0 - twice)) >> 1) + more
 
-    def split(self, number: Operand, p: Operand) -> tuple[Value, Value]:
-        """Where its 2 p elements begin, and where it is of these."""
-        at = number & (p - 1)
-        return (number - at) << 1, at
-
-    def mirrored(self, p: Operand, end: Operand) -> None:
+    def compared(self, p: Operand, end: Operand, mirrored: bool) -> None:
+        """Those of each 2 p elements that are p apart; `mirrored`: the first one with the last, and so on."""
         b = self.b
         with b.loop(0, self.pairs(p, end), self.lanes, "serial") as turn:
-            begin, at = self.split(turn.var, p)
-            middle = begin + p
-            left, right = middle - self.next(at), middle + at
-            low, high = self.in_order(self.load(left), self.reversed(self.load(right)))
-            b.store(self.row, left, low)
-            b.store(self.row, right, high)
-
-    def apart(self, p: Operand, end: Operand) -> None:
-        b = self.b
-        with b.loop(0, self.pairs(p, end), self.lanes, "serial") as turn:
-            begin, at = self.split(turn.var, p)
-            left = begin + at
-            right = left + p
-            low, high = self.in_order(self.load(left), self.load(right))
+            at = turn.var & (p - 1)
+            begin = (turn.var - at) << 1
+            left, right = begin + at, begin + p + at
+            if mirrored:
+                left = begin + p - self.next(at)
+            greater = self.load(right)
+            low, high = self.in_order(self.load(left), self.reversed(greater) if mirrored else greater)
             b.store(self.row, left, low)
             b.store(self.row, right, high)

@@ -26,7 +26,7 @@ from ..ir.types import i64
 from .cases import Along, Case, Choice, Cut, Fork, cases
 from .lower import Lowering
 from .values import Level, View
-from .views import start, window
+from .views import start
 
 # Bounds that a user gives are taken for these if they are beyond: places along an axis are not.
 FAR = 1 << 60
@@ -136,7 +136,7 @@ class _Walk:
             at = self.clamp(at, Imm(-FAR, i64), Imm(FAR, i64))
         for size in cut.away:
             at = at - x.value(size)
-        return self.clamp(x.plus(cut.more, at), lo, hi)
+        return self.clamp(cut.more + at, lo, hi)
 
     def range(self, case: Case, lo: Operand, hi: Operand) -> _Range:
         """Whole vectors are counted from where the walk begins if they are stored around the cache. A case
@@ -186,7 +186,7 @@ class _Walk:
                 axes = [ix.axis for ix in e.index]
                 if axes[-1] == self.axis and axes.count(self.axis) == 1:
                     array = x.arrays[e.array]
-                    found[e.array, e.index, ZERO] = window(x, array, e.array, start(x, array, e.index))
+                    found[e.array, e.index, ZERO] = x.b.window(array.dtype, e.array, start(x, array, e.index))
         return found
 
     def turns(

@@ -11,8 +11,7 @@ What is added to one column, and in which order, is as in "rows".
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, ONE, Imm, Operand
-from ..ir.types import i64
+from ..ir.loop import BEGIN, END, ONE, Operand
 from .lower import Lowering
 from .lower_rows import RowLowering
 from .schedule import COLUMNS
@@ -20,11 +19,7 @@ from .schedule import COLUMNS
 
 def row_blocks(x: Lowering) -> Operand:
     """In how many blocks the rows are."""
-    return parts(x, x.points(x.kernel.outer), x.slot("block"))
-
-
-def parts(x: Lowering, count: Operand, size: Operand) -> Operand:
-    return (count + size - 1) // size
+    return x.pieces(x.points(x.kernel.outer), x.slot("block"))
 
 
 class ColumnLowering(RowLowering):
@@ -42,7 +37,7 @@ class ColumnLowering(RowLowering):
         self.plan_prefetches()
         rows, extent = x.points(self.kernel.outer), x.extent(axis.extent)
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
-            shares = parts(x, extent, Imm(COLUMNS, i64))
+            shares = x.pieces(extent, COLUMNS)
             number = block.var // shares
             left, right = x.share(block.var % shares, COLUMNS, extent)
             lo, hi = x.share(number, x.slot("block"), rows)

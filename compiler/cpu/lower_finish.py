@@ -65,9 +65,7 @@ class FinishLowering(Mode):
     def long_rows(self) -> Operand:
         """What is known of long rows, row after row, and how many there are: each is a block of totals."""
         b, x, rows = self.b, self.x, RowLowering(self.x)
-        count: Operand = ONE
-        for axis in x.kernel.outer:
-            count = x.times(count, x.extent(axis.extent))
+        count = x.points(x.kernel.outer)
         with b.loop(0, count, 1, "serial") as turn, x.scope():
             row, parts = rows.place(turn.var, range(0)), x.slot("block")
             lo = turn.var * parts

@@ -57,7 +57,7 @@ class FirstOfMany:
             least = b.select(b.op("eq", last, zero), zero, last - 1)
             enough = now & b.op("eq", waiting, kept)
             part.yields = (waiting, b.select(enough, least, part.carried[1]))
-        with b.loop(0, b.select(b.op("lt", ZERO, many), kept, 0), 1, "serial") as turn:
+        with b.loop(0, b.select(many > 0, kept, 0), 1, "serial") as turn:
             place = self.s.base + turn.var
             key = b.load("sort.keys0", self.key, place)
             self.s.place(turn.var, b.load("sort.at0", i64, place), key)
@@ -73,7 +73,7 @@ class FirstOfMany:
             )
         for number, least in enumerate(turn.results):
             b.store(LEAST, number * n, least)
-        few = b.op("lt", ZERO, many) & (kept <= GROUPS // 2)
+        few = (many > 0) & (kept <= GROUPS // 2)
         count = b.select(few, GROUPS, 0)
         rounds = (GROUPS // (2 * self.network.lanes)).bit_length() - 1
         self.network.sort(LEAST, count, Imm(rounds, i64))

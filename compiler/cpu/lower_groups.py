@@ -23,13 +23,13 @@ from ..ir import kernel as k
 from ..ir.data import data
 from ..ir.layout import totals
 from ..ir.loop import BEGIN, END, ZERO, Imm, Operand, Value
-from ..ir.types import i32, i64
+from ..ir.types import i64
 from ..ops.folds import Acc
 from .lower import Join, Lowering, Mode, named
 from .lower_totals import RowTotals
 from .schedule import RowCache
 from .values import PREFETCH_BYTES, ROW, Level, View
-from .views import start, walks, window
+from .views import start, walks
 
 TURN = 8
 # Working memory: lanes of a reduction, for the rows of a group.
@@ -81,8 +81,7 @@ class GroupLowering(Mode):
         self.memory()
         self.stream = x.streams_rows()
         with b.loop(BEGIN, END, 1, "parallel") as block:
-            lo = block.var * x.slot("block")
-            hi = x.minimum(lo + x.slot("block"), x.points(x.kernel.outer))
+            lo, hi = x.share(block.var, x.slot("block"), x.points(x.kernel.outer))
             self.totals.begin()
             axes = {r: x.kept_axes(r)[0] for r in self.kept}
             starts = {r.names: [x.start(r, self.width)] * self.vectors(axis) for r, axis in axes.items()}
@@ -95,7 +94,7 @@ class GroupLowering(Mode):
     def lines(self, lo: Operand, hi: Operand) -> None:
         """Rows from lo to hi, those along the last axis at a time."""
         b, x, size = self.b, self.x, self.x.extent(self.outer.extent)
-        end = x.plus(hi, -1) // size + 1
+        end = (hi - 1) // size + 1
         with b.loop(lo // size, end, 1, "serial") as line:
             self.at_before = x.point(line.var, self.before)
             x.at.update(self.at_before)
@@ -174,7 +173,7 @@ class GroupLowering(Mode):
             array = x.arrays[e.array]
             if array.unit and [ix.axis for ix in e.index] == [self.outer.name, axis.name]:
                 rows = max(self.width, PREFETCH_BYTES // (self.size(axis) * array.dtype.size))
-                found[e.array, e.index] = e, x.times(rows, x.stride(array, 0))
+                found[e.array, e.index] = e, rows * x.stride(array, 0)
         return {busy: list(found.values())}
 
     # -- a group of rows
@@ -279,7 +278,7 @@ class GroupLowering(Mode):
             x.streaming = streaming
             with x.adding(own), x.loop(lo, hi, turn, "serial") as loop:
                 x.views = {}
-                numbers = [loop.var + n if n else loop.var for n in range(turn)]
+                numbers = [loop.var + n for n in range(turn)]
                 found = [self.row(stage, axis, group, n, fixed, scratch) for n in numbers]
                 for number, reduce in enumerate(reduces):
                     with b.at(reduce.loc):
@@ -361,33 +360,19 @@ class GroupLowering(Mode):
                 continue
             array, here = x.arrays[name], found.get((name, index, ZERO))
             if here is not None:
-                found[place] = window(x, array, here, ahead)
+                found[place] = x.b.window(array.dtype, here, ahead)
             elif before:
                 dims = [dim for dim, ix in enumerate(index) if ix.axis == self.outer.name]
                 away = x.stride(array, dims[0])
                 for dim in dims[1:]:
-                    away = x.plus(away, x.stride(array, dim))
-                found[place] = window(x, array, before[place], away)
+                    away = away + x.stride(array, dim)
+                found[place] = x.b.window(array.dtype, before[place], away)
             else:
-                found[place] = window(x, array, name, x.plus(start(x, array, index), ahead))
+                found[place] = x.b.window(array.dtype, name, start(x, array, index) + ahead)
         return found
 
     def fold(self, reduce: k.Reduce, vectors: list[Acc], rows: int) -> Acc:
         """Vectors that hold the lanes of so many rows, to one: each row's lanes are halved as
         `Lowering.halve` would, two rows to an instruction."""
-        b = self.b
-        size = self.width * len(vectors) // rows  # lanes of a row
-        while len(vectors) > 1:
-            size //= 2
-            n = Imm(size, i32)
-            paired = []
-            for a, c in zip(vectors[::2], vectors[1::2], strict=True):
-                low, high = (
-                    tuple(
-                        b.op(op, v, w, n, dtype=v.dtype, lanes=self.width) for v, w in zip(a, c, strict=True)
-                    )
-                    for op in ("pack_lo", "pack_hi")
-                )
-                paired.append(self.x.merge(reduce.op, low, high))
-            vectors = paired
-        return vectors[0]
+        (folded,) = self.x.folded(reduce.op, vectors, self.width * len(vectors) // rows, 1)
+        return folded

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..ir.loop import ONE, ZERO, Operand, Value, Window
+from ..ir.loop import ONE, ZERO, Operand
 from .lower import Lowering
 from .lower_bitonic import Bitonic
 
@@ -31,10 +31,7 @@ class Merge:
 
     def buffer(self, names: tuple[str, str], second: Operand) -> str:
         """The first one, or the second one, where that is 1."""
-        name = self.b.fresh(self.network.key, 1, "buffer").name
-        first = ONE - second
-        self.b.emit(Window(name, self.network.key, names[0], ZERO, first, names[1], ZERO))
-        return name
+        return self.b.window(self.network.key, names[0], 0, 1 - second, names[1], ZERO)
 
     def all(self, names: tuple[str, str], bound: Bound, count: Operand, rounds: Operand) -> str:
         """So many runs in the first buffer; run n begins at bound(n), and none has fewer keys than a pair of
@@ -42,7 +39,7 @@ class Merge:
         b = self.b
         with b.loop(0, rounds, 1, "serial", (ZERO,)) as turn:
             (second,) = turn.carried
-            other = ONE - second
+            other = 1 - second
             source, target = self.buffer(names, second), self.buffer(names, other)
             some = ONE << turn.var
             with b.loop(0, count, some + some, "serial") as pair:
@@ -82,15 +79,15 @@ class Merge:
                 n.reversed(back[0]), self.back(self.no(second), left), self.back(second, right),
             )  # fmt: skip
 
-    def meet(self, waiting: Operand, new: Value) -> tuple[Value, Value]:
+    def meet(self, waiting: Operand, new: Operand) -> tuple[Operand, Operand]:
         """What waits, which falls, and a vector that rises: the lesser half of both, and the greater."""
         return self.network.halves(*self.network.in_order(waiting, new))
 
-    def no(self, flag: Operand) -> Value:
+    def no(self, flag: Operand) -> Operand:
         return flag ^ True
 
-    def on(self, flag: Operand, at: Operand, step: Operand) -> Value:
+    def on(self, flag: Operand, at: Operand, step: Operand) -> Operand:
         return self.b.select(flag, at + step, at)
 
-    def back(self, flag: Operand, at: Operand) -> Value:
+    def back(self, flag: Operand, at: Operand) -> Operand:
         return self.b.select(flag, at - self.network.step, at)

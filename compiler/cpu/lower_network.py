@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import kernel as k
-from ..ir.loop import ONE, ZERO, Builder, Imm, Operand, Value
+from ..ir.loop import ONE, ZERO, Builder, Imm, Operand
 from ..ir.types import DType, i32, i64, u32, u64
 from .lower import Lowering
 
@@ -41,7 +41,7 @@ def network(n: int) -> list[tuple[int, int]]:
     return found
 
 
-def in_order(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+def in_order(b: Builder, x: Operand, y: Operand) -> tuple[Operand, Operand]:
     """The lesser one of two keys, and the greater. Of 8 bytes this is what is left of both: a minimum and a
     maximum are two instructions each there."""
     less = x < y
@@ -110,8 +110,8 @@ class Network:
             self.line(lo, hi, count, kept)
             return
         size = x.extent(last.extent)
-        some = b.select(b.op("lt", ZERO, size), size, 1)
-        end = (hi + (some - 1)) // some
+        some = b.select(size > 0, size, 1)
+        end = x.pieces(hi, some)
         with b.loop(lo // some, end, 1, "serial") as turn, x.scope(*(a.name for a in others)):
             x.at.update(x.point(turn.var, others))
             begin = turn.var * size
@@ -150,7 +150,7 @@ class Network:
         where = self.b.widen(self.x.cast(place, self.both), key.lanes)
         return (key << Imm(self.bits, self.both)) | where
 
-    def found(self, both: Value) -> Operand:
+    def found(self, both: Operand) -> Operand:
         if self.statement.values:
             return self.value_of(both)
         return self.x.cast(both & Imm((1 << self.bits) - 1, self.both), i64)

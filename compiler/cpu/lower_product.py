@@ -25,7 +25,7 @@ from contextlib import contextmanager
 
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import BEGIN, END, ONE, ZERO, Alloc, Imm, Operand, Window
+from ..ir.loop import BEGIN, END, ONE, ZERO, Alloc, Imm, Operand
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import chains, depth_part
@@ -33,7 +33,7 @@ from .lower import Lowering, Mode
 from .schedule import PRODUCT_COLUMN_BYTES, PRODUCT_ROWS, chains_at_once, flops
 from .schedule import product as find_product
 from .values import LINE, ROW, View
-from .views import window, windows
+from .views import windows
 
 # Operations of an epilogue that is written for each vector of a tile.
 SHORT_EPILOGUE = 8
@@ -118,7 +118,7 @@ class ProductLowering(Mode):
         steps = self.count(self.p.depth[-1:])
         for axis, dim in zip(self.p.depth[-2::-1], range(len(load.index) - 2, -1, -1), strict=False):
             found = b.select(b.op("eq", x.stride(array, dim), steps), found, 0)
-            steps = x.times(steps, self.count((axis,)))
+            steps = steps * self.count((axis,))
         return found
 
     @property
@@ -128,10 +128,7 @@ class ProductLowering(Mode):
         return flops(every) <= SHORT_EPILOGUE
 
     def count(self, axes: tuple[str, ...]) -> Operand:
-        total: Operand = ONE
-        for axis in axes:
-            total = self.x.times(total, self.x.extent(self.extents[axis]))
-        return total
+        return self.x.points([k.Axis(axis, self.extents[axis]) for axis in axes])
 
     def place(self, axes: tuple[str, ...], number: Operand) -> dict[str, Operand]:
         """The axes at a flattened number."""
@@ -143,9 +140,6 @@ class ProductLowering(Mode):
             found[axis] = number % extent
             number = number // extent
         return found | dict.fromkeys(axes[:1], number)
-
-    def plus(self, a: Operand, n: int) -> Operand:
-        return self.x.plus(a, n) if n else a
 
     def added(self, total: Operand, own: Operand, other: Operand) -> Operand:
         """A step of the depth more: of the rows' operand and of the columns'."""
@@ -177,7 +171,7 @@ class ProductLowering(Mode):
             x.at.update(self.place(self.batch, number // down))
             rows = self.share(left, line, down)
             columns = self.share(right, column, across)
-            fits = b.op("ge", Imm(parts * self.part, i64), self.depth)
+            fits = self.depth <= parts * self.part
             packs = self.packs(block.var, column, fits) if parts > 1 else ONE
             if not isinstance(self.lying, Imm):
                 packs = b.select(b.op("eq", self.lying, ZERO), packs, 0)
@@ -193,7 +187,7 @@ class ProductLowering(Mode):
                     with b.loop(0, packs, 1, "once"):
                         self.pack(left, rows, part.var, count, self.away)
                 self.pack(right, columns, part.var, count, ZERO)
-                last = self.plus(part.var, self.part) >= end
+                last = (part.var + self.part) >= end
                 self.tiles(rows, columns, part.var, count, last)
             if not self.short:
                 self.epilogue(rows, columns, ZERO)
@@ -208,11 +202,9 @@ class ProductLowering(Mode):
 
     def share(self, side: _Side, part: Operand, parts: Operand) -> _Span:
         """One of `parts` shares of the points, in whole tiles but for the last."""
-        size = Imm(side.size, i64)
-        tiles = self.plus(side.count, side.size - 1) // size
-        begin = tiles * part // parts
-        end = tiles * self.plus(part, 1) // parts
-        return begin * size, self.x.minimum(end * size, side.count)
+        tiles = self.x.pieces(side.count, side.size)
+        begin, end = (tiles * n // parts * side.size for n in (part, part + 1))
+        return begin, self.x.minimum(end, side.count)
 
     # -- packing
 
@@ -260,7 +252,7 @@ class ProductLowering(Mode):
             return
         length = x.extent(self.extents[last])
         first = lo // length
-        end = self.plus(self.plus(hi, -1) // length, 1)
+        end = (hi - 1) // length + 1
         inits = self.place(tuple(lines), first)
         with b.loop(first, end, 1, "serial", tuple(inits[axis] for axis in lines)) as line, x.scope():
             x.at.update(zip(lines, line.carried, strict=True))
@@ -286,7 +278,7 @@ class ProductLowering(Mode):
             for n in range(together):
                 x.at.update(zip(self.p.depth, at, strict=True))
                 steps.append((dict(zip(self.p.depth, at, strict=True)), windows(x, side.expr, point)))
-                there = self.plus(turn.var, n + 1) < count  # else the last step stands for others
+                there = (turn.var + (n + 1)) < count  # else the last step stands for others
                 at = self.further(self.p.depth, at, b.select(there, 1, 0))
             turn.yields = at
             base = turn.var * ahead
@@ -303,7 +295,7 @@ class ProductLowering(Mode):
                             found.append(self.value(side.expr))
                         spot = base + self.home(side, inside + vector.var, away)
                         for n, one in enumerate(x.transposed(found) if turned else found):
-                            self.put(side.panels, self.plus(spot, n * apart), one)
+                            self.put(side.panels, spot + n * apart, one)
 
     def moved(self, steps: list[_Step], lines: tuple[str, ...]) -> list[_Step]:
         """With windows on the line at hand."""
@@ -312,10 +304,10 @@ class ProductLowering(Mode):
         for name, index, _ in away:
             for dim, ix in enumerate(index):
                 if ix.axis in lines:
-                    part = x.times(x.at[ix.axis], x.stride(x.arrays[name], dim))
-                    away[name, index, ZERO] = x.plus(away[name, index, ZERO], part)
+                    part = x.at[ix.axis] * x.stride(x.arrays[name], dim)
+                    away[name, index, ZERO] = away[name, index, ZERO] + part
         return [
-            (at, views | {view: window(x, x.arrays[view[0]], views[view], far) for view, far in away.items()})
+            (at, views | {v: x.b.window(x.arrays[v[0]].dtype, views[v], far) for v, far in away.items()})
             for at, views in steps
         ]
 
@@ -323,23 +315,23 @@ class ProductLowering(Mode):
         """The axes one step on (or none)."""
         b, found = self.b, list[Operand]()
         for axis, here in zip(reversed(axes[1:]), reversed(at[1:]), strict=True):
-            there = self.x.plus(here, carry)
+            there = here + carry
             over = b.op("eq", there, self.x.extent(self.extents[axis]))
             found.append(b.select(over, 0, there))
             carry = b.select(over, 1, 0)
-        return (self.x.plus(at[0], carry), *reversed(found))
+        return (at[0] + carry, *reversed(found))
 
     def pack_steps(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
         """Vectors along the depth, of one point or, transposed, of as many as a vector has lanes."""
         b, x, width = self.b, self.x, self.width
         (depth,) = self.p.depth
         x.vector = depth
-        last = self.plus(span[1], -1)
+        last = span[1] - 1
         turned = side is self.right
         together, ahead = (width, self.line) if turned else (1, 1)
         with b.loop(*span, together, "serial") as point:
             home = self.home(side, point.var - span[0], away)
-            numbers = [x.minimum(self.plus(point.var, n), last) if n else point.var for n in range(together)]
+            numbers = [x.minimum(point.var + n, last) if n else point.var for n in range(together)]
             places = [self.place(side.axes, number) for number in numbers]
             views = []
             for place in places:
@@ -355,7 +347,7 @@ class ProductLowering(Mode):
                         vectors.append(self.value(side.expr))
                     at = home + line.var * ahead
                     for n, vector in enumerate(x.transposed(vectors) if turned else vectors):
-                        self.put(side.panels, self.plus(at, n * ahead), vector)
+                        self.put(side.panels, at + n * ahead, vector)
 
     def pack_lines(self, side: _Side, span: _Span, start: Operand, count: Operand, away: Operand) -> None:
         """Vectors along the last axis of the depth, line after line of it, one point after the other. What is
@@ -364,14 +356,14 @@ class ProductLowering(Mode):
         *before, last = self.p.depth
         length = x.extent(self.extents[last])
         first = start // length
-        end = self.plus(self.plus(start + count, -1) // length, 1)
+        end = (start + count - 1) // length + 1
         with b.loop(*span, 1, "serial") as point:
             home = self.home(side, point.var - span[0], away)
             x.at.update(self.place(side.axes, point.var))
             with b.loop(first, end, 1, "serial") as line:
                 x.at.update(self.place(tuple(before), line.var))
                 ahead = line.var * length - start  # of the line's first step
-                lo = ZERO - x.minimum(ahead, ZERO)
+                lo = 0 - x.minimum(ahead, ZERO)
                 hi = x.minimum(count - ahead, length)
                 at = home + ahead
                 for begin, stop, masked in self.spans(lo, hi):
@@ -398,16 +390,16 @@ class ProductLowering(Mode):
             whole = rows[1] - few
             with b.loop(first, end, step, "serial") as column:
                 sums = column.var - columns[0]
-                beyond = end - self.plus(column.var, step - width)
-                stop = x.minimum(self.plus(column.var, step), end)
+                beyond = end - (column.var + (step - width))
+                stop = x.minimum(column.var + step, end)
                 place, inside, whole_line = self.in_line(column.var, stop)
                 stored = done & whole_line
                 here: tuple[Operand, ...] = (sums,)
                 for begin, till, size in ((rows[0], whole, together), (whole, rows[1], 1)):
                     with b.loop(begin, till, size, "serial", here) as row, x.scope():
-                        lines = [self.line_of(self.plus(row.var, m), rows[0], start) for m in range(size)]
+                        lines = [self.line_of(row.var + m, rows[0], start) for m in range(size)]
                         found = self.tile(lines, step // width, sums, count, row.carried[0], known)
-                        with b.loop(0, ONE - stored, 1, "once"):
+                        with b.loop(0, 1 - stored, 1, "once"):
                             for at, total in found:
                                 self.put("sums", at, total)
                         if self.short:
@@ -415,7 +407,7 @@ class ProductLowering(Mode):
                                 x.at.update(place)
                                 totals = [total for _, total in found]
                                 self.finish_tile(row.var, inside, beyond, totals, size)
-                        row.yields = (self.plus(row.carried[0], size * self.line),)
+                        row.yields = (row.carried[0] + size * self.line,)
                     here = row.results
                 if self.short and self.lines:
                     with b.loop(0, done - stored, 1, "once"):
@@ -436,20 +428,16 @@ class ProductLowering(Mode):
     def line_of(self, row: Operand, first: Operand, start: Operand) -> str:
         """A window on a row of the rows' operand, from step `start` of the depth on."""
         b, x, load = self.b, self.x, self.direct
-        name = b.fresh(self.dtype, 1, "row").name
         packed = self.home(self.left, row - first, self.away) if self.lying != ONE else ZERO
         if load is None:
-            b.emit(Window(name, self.dtype, self.left.panels, packed))
-            return name
+            return b.window(self.dtype, self.left.panels, packed)
         with x.scope():
             x.at.update({self.p.rows[0]: row, **dict.fromkeys(self.p.depth, ZERO)})
             at, _, _ = x.address(x.arrays[load.array], load.index)
         at = at + start
         if self.lying == ONE:
-            b.emit(Window(name, self.dtype, load.array, at))
-        else:
-            b.emit(Window(name, self.dtype, load.array, at, self.lying, self.left.panels, packed))
-        return name
+            return b.window(self.dtype, load.array, at)
+        return b.window(self.dtype, load.array, at, self.lying, self.left.panels, packed)
 
     def tile(
         self, lines: list[str], vectors: int, panel: Operand, count: Operand, spot: Operand, known: Operand
@@ -461,9 +449,7 @@ class ProductLowering(Mode):
         parts = [self.walked(lines, vectors, panel, count, range(n, c, passes)) for n in range(passes)]
         zero = Imm(0, self.dtype, self.width)  # and not -0: a product of many rows is as one of one
         sums = tuple([zero + self.halved(of)[0] for of in zip(*parts, strict=True)])
-        places = [
-            self.plus(spot, n // vectors * self.line + n % vectors * self.width) for n in range(len(sums))
-        ]
+        places = [spot + (n // vectors * self.line + n % vectors * self.width) for n in range(len(sums))]
         with b.loop(0, known, 1, "once", sums) as more:  # memory that nobody has written is not touched
             before = [b.load("sums", self.dtype, at, self.width) for at in places]
             pairs = zip(before, more.carried, strict=True)
@@ -484,17 +470,17 @@ class ProductLowering(Mode):
             here, *held = turn.carried
             found = list[Operand]()
             for n, chain in enumerate(own):
-                at, there = self.plus(here, chain * self.line), self.plus(turn.var, chain)
+                at, there = here + chain * self.line, turn.var + chain
                 found += self.stepped(lines, vectors, tuple(held[n * each : (n + 1) * each]), there, at)
-            turn.yields = (self.plus(here, c * self.line), *found)
+            turn.yields = (here + c * self.line, *found)
         here, *held = turn.results
         ended = list[tuple[Operand, ...]]()
         for n, chain in enumerate(own):
             sums = tuple(held[n * each : (n + 1) * each])
             if chain < c - 1:
-                some = self.plus(whole, chain) < count
+                some = (whole + chain) < count
                 with b.loop(0, b.select(some, 1, 0), 1, "once", sums) as rest:
-                    at, there = self.plus(here, chain * self.line), self.plus(whole, chain)
+                    at, there = here + chain * self.line, whole + chain
                     rest.yields = tuple(self.stepped(lines, vectors, rest.carried, there, at))
                 sums = rest.results
             ended.append(sums)
@@ -505,7 +491,7 @@ class ProductLowering(Mode):
     ) -> list[Operand]:
         """One step of the depth to a chain of each sum."""
         b, width, found = self.b, self.width, list[Operand]()
-        others = [b.load("right", self.dtype, self.plus(at, v * width), width) for v in range(vectors)]
+        others = [b.load("right", self.dtype, at + v * width, width) for v in range(vectors)]
         for line in lines:
             value = b.widen(b.load(line, self.dtype, there, 1), width)
             for other in others:
@@ -519,16 +505,16 @@ class ProductLowering(Mode):
     ) -> None:
         """Of a tile, while they are in registers; of the last vector `rest` columns, if it has more."""
         b, vectors = self.b, len(sums) // rows
-        whole = b.select(b.op("le", Imm(self.width, i64), rest), 1, 0)
+        whole = b.select(rest >= self.width, 1, 0)
         for m in range(rows):
-            with self.at_row(self.plus(row, m), self.lines):
+            with self.at_row(row + m, self.lines):
                 *others, last = sums[m * vectors : (m + 1) * vectors]
                 for v, total in enumerate(others):
-                    self.results(self.plus(column, v * self.width), None, total)
+                    self.results(column + v * self.width, None, total)
                 for masked in (False, True):
-                    with b.loop(0, ONE - whole if masked else whole, 1, "once"):
+                    with b.loop(0, 1 - whole if masked else whole, 1, "once"):
                         mask = self.x.first_lanes(rest) if masked else None
-                        self.results(self.plus(column, (vectors - 1) * self.width), mask, last)
+                        self.results(column + (vectors - 1) * self.width, mask, last)
 
     def epilogue(self, rows: _Span, columns: _Span, sums: Operand) -> None:
         """Of a block, or of some of its columns, whose sums begin there. Whole vectors are stored without a
@@ -543,7 +529,7 @@ class ProductLowering(Mode):
                             mask = x.first_lanes(end - tile.var) if masked else None
                             total = b.load("sums", self.dtype, home + tile.var, self.width)
                             self.results(tile.var, mask, total)
-            row.yields = (self.plus(row.carried[0], self.line),)
+            row.yields = (row.carried[0] + self.line,)
 
     @contextmanager
     def known(self, axes: tuple[str, ...]) -> Iterator[None]:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..ir.loop import ONE, ZERO, Imm, Operand, Value, Window
+from ..ir.loop import ONE, ZERO, Imm, Operand
 from ..ir.types import b1, i64
 from .lower import Lowering
 from .lower_bitonic import Bitonic
@@ -60,7 +60,7 @@ class Quick:
         self.short = b.select(b.op("ne", self.alone, ZERO), count, short)
         turns = many * TURNS + 1
         with b.loop(0, ROUNDS, 1, "serial", (ONE,)) as again:
-            left = b.select(b.op("lt", ZERO, again.carried[0]), turns << again.var, 0)
+            left = b.select(again.carried[0] > 0, turns << again.var, 0)
             with b.loop(0, left, 1, "serial", again.carried) as turn:
                 turn.yields = (self.turn(names, turn.carried[0], write),)
             again.yields = turn.results
@@ -74,7 +74,7 @@ class Quick:
     def turn(self, names: tuple[str, str], waiting: Operand, write: Write) -> Operand:
         """The last of so many parts that wait; how many do then."""
         b = self.b
-        some = b.op("lt", ZERO, waiting)
+        some = waiting > 0
         top = b.select(some, waiting - 1, 0)
         at = [top + number * WAITING for number in range(KIND + 1)]
         found = [b.load(STACK, i64, place) for place in at]
@@ -87,13 +87,13 @@ class Quick:
             taken = self.x.minimum(size, short)
             self.in_order(here, taken, equal)
             write(self.row, found[PLACE], taken)
-            for number, change in ((FROM, taken), (PLACE, taken), (SIZE, ZERO - taken)):
+            for number, change in ((FROM, taken), (PLACE, taken), (SIZE, 0 - taken)):
                 b.store(STACK, at[number], found[number] + change)
             branch.yields = (b.select(b.op("eq", taken, size), top, waiting),)
         hard = self.flag(some & (easy ^ True))
         with b.loop(0, hard, 1, "once", branch.results) as branch:
-            there = self.buffer(names, ONE - second, found[TO])
-            halving = b.op("lt", ONE, found[KIND])
+            there = self.buffer(names, 1 - second, found[TO])
+            halving = found[KIND] > 1
             pivot = self.between(here, size, low, high, halving)
             less = self.divide(here, there, size, pivot)
             more = size - less
@@ -109,7 +109,7 @@ class Quick:
                 top + lower, (found[FROM], end, less, found[PLACE], second | most),
                 (low, pivot - 1),
             )  # fmt: skip
-            other = (ONE - second) | most
+            other = (1 - second) | most
             behind = (found[place] + less for place in (FROM, PLACE))
             self.push(top + upper, (found[TO], next(behind), more, next(behind), other), (pivot, high))
             branch.yields = (waiting + 1,)
@@ -119,9 +119,7 @@ class Quick:
         return self.b.select(of, 1, 0)
 
     def buffer(self, names: tuple[str, str], second: Operand, at: Operand) -> str:
-        name = self.b.fresh(self.key, 1, "part").name
-        self.b.emit(Window(name, self.key, names[1], at, second, names[0], at))
-        return name
+        return self.b.window(self.key, names[1], at, second, names[0], at)
 
     def in_order(self, source: str, count: Operand, equal: Operand) -> None:
         """A copy of so many keys, sorted where they are not equal."""
@@ -138,7 +136,7 @@ class Quick:
         """A key above `low`, at most `high`."""
         b, n = self.b, self.network
         step = size >> (n.lanes.bit_length() - 1)
-        found: Value = n.run(b.load(source, self.key, step >> 1, n.lanes, step))
+        found: Operand = n.run(b.load(source, self.key, step >> 1, n.lanes, step))
         half = "hi"
         while found.lanes > 1:
             found, half = b.op(half, found, dtype=self.key, lanes=found.lanes // 2), "lo"
@@ -155,7 +153,8 @@ class Quick:
         by = b.widen(pivot, lanes)
         for lo, hi in ((ZERO, whole), (whole, size)):
             with b.loop(lo, hi, lanes, "serial", (less, Imm(True, b1, lanes))) as turn:
-                left, inside = turn.carried
+                left: Operand = turn.carried[0]
+                inside: Operand = turn.carried[1]
                 keys = b.load(source, self.key, turn.var, lanes)
                 masks: tuple[Operand | None, Operand | None] = (None, None)
                 first: Operand = keys < by
@@ -174,5 +173,5 @@ class Quick:
             less = turn.results[0]
         return less
 
-    def pressed(self, keys: Value, mask: Operand) -> Value:
+    def pressed(self, keys: Operand, mask: Operand) -> Operand:
         return self.b.op("compress", keys, mask, dtype=self.key)

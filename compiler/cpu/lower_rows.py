@@ -25,7 +25,7 @@ from .lower_blocks import nest, walk
 from .lower_totals import RowTotals
 from .schedule import WAITING_BYTES, RowCache
 from .values import PREFETCH_BYTES, ROW, Level, View
-from .views import start, walks, window
+from .views import start, walks
 
 # The longest row that is asked for while the row before it is computed: both have to stay in the cache.
 PREFETCH_ROW = 65_536
@@ -146,7 +146,7 @@ class RowLowering(Mode):
         (axis,) = stage.axes
         reduces = [s for s in stage.body if isinstance(s, k.Reduce)]
         with b.loop(lo, end, TOGETHER, "serial") as turn:
-            numbers = [turn.var + n if n else turn.var for n in range(TOGETHER)]
+            numbers = [turn.var + n for n in range(TOGETHER)]
             rows = [self.place(n, range(1)) for n in numbers]
             for row in rows:
                 with self.inside(row, 0):
@@ -214,11 +214,11 @@ class RowLowering(Mode):
                     array = x.arrays[cache.store.array]
                     mine = turn * (WAITING_BYTES // array.dtype.size)
                     first = start(x, array, cache.store.index)
-                    row.windows[cache] = window(x, array, wait, mine, self.stream, array.name, first)
+                    row.windows[cache] = x.b.window(array.dtype, wait, mine, self.stream, array.name, first)
             for place in dict.fromkeys(place for n in stages for place in walks(x, n)):
                 name, index, ahead = place
                 array = x.arrays[name]
-                row.views[place] = window(x, array, name, x.plus(start(x, array, index), ahead))
+                row.views[place] = x.b.window(array.dtype, name, start(x, array, index) + ahead)
         return row
 
     @contextmanager
@@ -385,7 +385,7 @@ class RowLowering(Mode):
     def ahead(self, array: k.Array, dim: int, rows: int) -> Operand:
         """How many elements ahead memory is asked for: so many rows, none if they are long."""
         b, size = self.b, array.dtype.size
-        away = self.x.times(rows, self.x.stride(array, dim))
+        away = rows * self.x.stride(array, dim)
         least, most = Imm(PREFETCH_BYTES // size, i64), Imm(rows * PREFETCH_ROW // size, i64)
         near = b.select(away < least, least, away)
         return b.select(away <= most, near, 0)

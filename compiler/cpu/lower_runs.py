@@ -44,7 +44,7 @@ class RunMerge(Keys):
     def sort(self, base: Operand, begin: Operand, count: Operand) -> None:
         """So many elements of the result; one part after the other."""
         b = self.b
-        names = self.window("sort.keys0", base), self.window("sort.keys1", base)
+        names = b.window(self.key, "sort.keys0", base), b.window(self.key, "sort.keys1", base)
         again = b.select(self.going, self.count, 0)
         with b.loop(0, again, 1, "serial") as run:
             b.store(PLACES, run.var, b.load(PLACES, i64, run.var + self.count))
@@ -81,7 +81,7 @@ class RunMerge(Keys):
             count = b.select(low < high, self.count, 0)
             limit = self.between(low, high, rank, before, below, turn.var)
             total = self.less(limit, self.network.rounds(1, widest + 1), count)
-            apart, open_ = self.narrow(total <= rank, count), b.op("lt", ZERO, count)
+            apart, open_ = self.narrow(total <= rank, count), count > 0
             up = open_ & (total <= rank)
             down = open_ & (rank < total)
             turn.yields = (

@@ -55,12 +55,11 @@ class ScanLowering(Mode):
 
     def rows(self, block: Operand, outer: tuple[k.Axis, ...]) -> None:
         b, x = self.b, self.x
-        lo = block * x.slot("block")
-        hi = x.minimum(lo + x.slot("block"), x.points(outer))
+        lo, hi = x.share(block, x.slot("block"), x.points(outer))
         main = x.whole(lo, hi, TOGETHER)
         for begin, end, several in ((lo, main, TOGETHER), (main, hi, 1)):
             with b.loop(begin, end, several, "serial") as turn:
-                self.together([x.plus(n, turn.var) for n in range(several)], outer)
+                self.together([n + turn.var for n in range(several)], outer)
 
     def together(self, numbers: list[Operand], outer: tuple[k.Axis, ...]) -> None:
         """The rows of these numbers, element by element."""
@@ -88,7 +87,7 @@ class ScanLowering(Mode):
     def columns(self, block: Operand, batch: tuple[k.Axis, ...], column: k.Axis) -> None:
         b, x, over = self.b, self.x, self.statement.over
         width = x.extent(column.extent)
-        strips = x.plus(x.slot("block"), width - 1) // x.slot("block")
+        strips = x.pieces(width, x.slot("block"))
         left, right = x.share(block % strips, x.slot("block"), width)
         x.at.update(x.point(block // strips, batch))
         with x.scope(*x.at) as level:

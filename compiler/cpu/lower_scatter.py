@@ -16,7 +16,7 @@ and a processor that guesses wrong takes as long as ten additions.
 from __future__ import annotations
 
 from ..ir import kernel as k
-from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Window
+from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand
 from ..ops.folds import fold
 from .lower import Lowering, Mode
 
@@ -67,7 +67,7 @@ class ScatterLowering(Mode):
     def clear(self) -> None:
         b, x = self.b, self.x
         row = x.stride(self.array, 0)
-        base, count = x.times(self.lo, row), x.times(self.hi - self.lo, row)
+        base, count = self.lo * row, (self.hi - self.lo) * row
         start = Imm(
             fold(self.statement.op).states[0].identity(self.array.dtype), self.array.dtype, x.schedule.width
         )
@@ -104,7 +104,7 @@ class ScatterLowering(Mode):
             ends = (self.lo, self.hi) if dim == 0 else (ZERO, x.extent(array.dims[dim]))
             for test in (at >= ends[0], at < ends[1]):
                 mine = x.both(mine, test)
-            base = x.plus(base, x.times(at, x.stride(array, dim)))
+            base = base + at * x.stride(array, dim)
         assert mine is not None or self.wide
         if not self.wide:
             assert mine is not None
@@ -112,9 +112,8 @@ class ScatterLowering(Mode):
                 self.add(array.name, base, mine)
                 return
             turn = x.at[self.stage.axes[-1].name] & (SPARE - 1) if self.stage.axes else ZERO
-            name, own = b.fresh(array.dtype, 1, "place").name, b.select(mine, 1, 0)
-            b.emit(Window(name, array.dtype, array.name, base, own, "spare", turn))
-            self.add(name, ZERO, None)
+            own = b.select(mine, 1, 0)
+            self.add(b.window(array.dtype, array.name, base, own, "spare", turn), ZERO, None)
             return
         axis = self.stage.axes[-1]
         count = x.extent(axis.extent)
@@ -123,7 +122,7 @@ class ScatterLowering(Mode):
 
         def chunk(u: int) -> None:
             width = x.schedule.width
-            index = x.plus(base, x.at[axis.name])
+            index = base + x.at[axis.name]
             old = b.load(array.name, array.dtype, index, width, None, x.mask)
             (new,) = x.merge(self.statement.op, (old,), (b.widen(x.value(self.statement.expr), width),))
             b.store(array.name, index, new, mask=x.mask, loc=self.statement.loc)

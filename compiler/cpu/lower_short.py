@@ -74,9 +74,9 @@ class ShortLowering(Mode):
         ways = self.ways(None if self.before else x.aligned(names))
         count, size = x.extent(self.outer.extent), Imm(x.schedule.block, i64)
         with b.loop(BEGIN, END, 1, "parallel") as block:
-            share = block.var
+            share: Operand = block.var
             if self.before:
-                shares = (count + (x.schedule.block - 1)) // size
+                shares = x.pieces(count, x.schedule.block)
                 x.at.update(x.point(share // shares, self.before))
                 share = share % shares
             lo, hi = x.share(share, size, count)
@@ -97,7 +97,7 @@ class ShortLowering(Mode):
         if stream is None:
             return [(None, False)]
         around = self.b.select(self.b.op("ne", stream, ZERO), 1, 0)
-        return [(around, True), (ONE - around, False)]
+        return [(around, True), (1 - around, False)]
 
     def column(self, stage: k.Stage, axis: str, j: int) -> tuple[k.Stage, Level]:
         x, here = self.x, at_column(stage, axis, j)
@@ -145,15 +145,15 @@ class ShortLowering(Mode):
 
     def places(self, name: str, first: Operand, size: int) -> list[Operand]:
         """Where the vectors of an array are whose rows lie side by side."""
-        first = self.x.plus(first, self.begins(name)) if self.before else first
-        return [self.x.plus(q * self.width, first) for q in range(size)]
+        first = first + self.begins(name) if self.before else first
+        return [q * self.width + first for q in range(size)]
 
     def begins(self, name: str) -> Operand:
         """Where the rows of an array begin that stand at the axes before them."""
         x = self.x
         found: Operand = ZERO
         for n, axis in enumerate(self.before):
-            found = x.plus(x.at[axis.name] * x.stride(x.arrays[name], n), found)
+            found = x.at[axis.name] * x.stride(x.arrays[name], n) + found
         return found
 
     def turned(self, op: str, vectors: Sequence[Operand], number: int) -> Operand:
@@ -175,7 +175,7 @@ class ShortLowering(Mode):
             stride = x.stride(array, len(self.before))
             first: Operand = base * stride
             if self.before:
-                first = x.plus(first, self.begins(stmt.array))
+                first = first + self.begins(stmt.array)
             for j, vector in enumerate(found):
-                at = x.plus(j, first)
+                at = j + first
                 b.store(stmt.array, at, vector, stride=stride, mask=x.mask, loc=stmt.loc)

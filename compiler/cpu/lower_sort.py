@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from ..ir import kernel as k
 from ..ir.data import replace
 from ..ir.layout import working
-from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand, Window
+from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand
 from ..ir.types import DTYPES, DType, b1, i64
 from .lower import Lowering, Mode
 from .lower_first import FirstOfMany
@@ -79,13 +79,12 @@ class SortLowering(Mode):
             most: Operand = Imm(SHORT_VALUES if values else SHORT, i64)
             network.memory(SHORT_VALUES if values else SHORT)
             if values:  # of few rows, most lanes would have none
-                enough = b.op("le", Imm(ROWS, i64), x.extent(outer[-1].extent))
+                enough = x.extent(outer[-1].extent) >= ROWS
                 most = b.select(enough, most, SHORT_ROWS)
             together = self.extent <= most
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             self.base = block.var * room  # of the block's working memory
-            lo: Operand = block.var * x.slot("block")
-            hi = x.minimum(lo + x.slot("block"), x.points(outer))
+            lo, hi = x.share(block.var, x.slot("block"), x.points(outer))
             if network is not None:
                 left = b.select(together, hi, lo)
                 pairs = network.prepare(b.select(together, self.extent, 0))
@@ -118,17 +117,16 @@ class SortLowering(Mode):
         b, x, outer = self.b, self.x, self.x.kernel.outer
         if x.schedule.threads:
             raise ValueError("runs are sorted and merged on a CPU alone")
-        count = (self.extent + (length - 1)) // length
+        count = x.pieces(self.extent, length)
         rows = RunMerge(self, length, count) if self.statement.merges else ValueRows(self, length)
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
-            base, lo = block.var * rows.room, block.var * x.slot("block")
-            every = x.points(outer) * count
-            end = x.minimum(lo + x.slot("block"), every)
+            base = block.var * rows.room
+            lo, end = x.share(block.var, x.slot("block"), x.points(outer) * count)
             with b.loop(lo, end, 1, "serial") as part, self.at_row(part.var // count):
                 begin = part.var % count * length
                 # The part before ends where this one begins, but in another row.
                 if isinstance(rows, RunMerge):
-                    rows.going = (lo < part.var) & b.op("lt", ZERO, begin)
+                    rows.going = (lo < part.var) & (begin > 0)
                 rows.sort(base, begin, x.minimum(length, self.extent - begin))
 
     def vector_of_keys(self, lanes: int, lo: Operand, hi: Operand, code: Callable[[Operand], None]) -> None:
@@ -227,7 +225,7 @@ class SortLowering(Mode):
         """How many elements have each value of each digit."""
         b, x = self.b, self.x
         zeros = Imm(0, i64, x.schedule.width)
-        size = b.select(b.op("lt", ZERO, count), DIGITS * self.key.size, 0)
+        size = b.select(count > 0, DIGITS * self.key.size, 0)
         x.each(size, lambda at, mask: b.store(COUNTS, at, zeros, mask=mask))
         with b.loop(0, count, 1, "serial") as turn:
             key = b.load("sort.keys0", self.key, self.base + turn.var)
@@ -239,9 +237,7 @@ class SortLowering(Mode):
         """That of the block, the first one or the second: a name, and where it begins."""
         if isinstance(second, Imm):
             return f"{name}{second.value}", self.base
-        found, first = self.b.fresh(dtype, 1, "buffer").name, ONE - second
-        self.b.emit(Window(found, dtype, f"{name}0", self.base, first, f"{name}1", self.base))
-        return found, ZERO
+        return self.b.window(dtype, f"{name}0", self.base, 1 - second, f"{name}1", self.base), ZERO
 
     def turn(
         self, number: int, count: Operand, turned: Operand, moved: Operand, last: bool
@@ -249,7 +245,7 @@ class SortLowering(Mode):
         """One pass, by the digit of this number, from buffer to buffer; the `last` one writes places. Which
         buffer it is depends on the digits, but for warps, which leave none out."""
         b, x = self.b, self.x
-        other = Imm(1 - int(turned.value), i64) if isinstance(turned, Imm) else ONE - turned
+        other = Imm(1 - int(turned.value), i64) if isinstance(turned, Imm) else 1 - turned
         keys, base = self.buffer("sort.keys", self.key, turned)
         places, places_to = "", ""
         if not self.statement.values:
@@ -260,7 +256,7 @@ class SortLowering(Mode):
         def element(index: Operand) -> Operand:
             if moved == ZERO or self.statement.values:
                 return index
-            known = b.load(places, i64, x.plus(base, index))
+            known = b.load(places, i64, base + index)
             return known if moved == ONE else b.select(self.is_one(moved), known, index)
 
         many: Operand = count
@@ -268,29 +264,29 @@ class SortLowering(Mode):
             first = self.digit(b.load(keys, self.key, base), number)
             many = b.select(b.op("eq", b.load(COUNTS, i64, first), count), 0, count)
         begin = Imm(DIGITS * number, i64)
-        end = b.select(b.op("lt", ZERO, many), DIGITS * (number + 1), begin)
+        end = b.select(many > 0, DIGITS * (number + 1), begin)
         with b.loop(begin, end, 1, "serial", (ZERO,)) as turn:
             (so_far,) = turn.carried
             found = b.load(COUNTS, i64, turn.var)
             b.store(COUNTS, turn.var, so_far)
             turn.yields = (so_far + found,)
         with b.loop(0, many, 1, "serial") as turn:
-            key = b.load(keys, self.key, x.plus(base, turn.var))
+            key = b.load(keys, self.key, base + turn.var)
             at, digit = element(turn.var), self.digit(key, number)
             target = b.load(COUNTS, i64, digit)
             b.store(COUNTS, digit, target + 1)
             if not last:
-                b.store(keys_to, x.plus(base_to, target), key)
+                b.store(keys_to, base_to + target, key)
                 if not self.statement.values:
-                    b.store(places_to, x.plus(base_to, target), at)
+                    b.store(places_to, base_to + target, at)
             else:
                 self.place(target, at, key)
         if x.schedule.threads:
             return other, ONE
         if last:
             with b.loop(0, count - many, 1, "serial") as turn:
-                self.place(turn.var, element(turn.var), b.load(keys, self.key, x.plus(base, turn.var)))
-        some = b.op("lt", ZERO, many)
+                self.place(turn.var, element(turn.var), b.load(keys, self.key, base + turn.var))
+        some = many > 0
         return b.select(some, other, turned), b.select(some, 1, moved)
 
     def digit(self, key: Operand, number: int) -> Operand:
@@ -298,7 +294,7 @@ class SortLowering(Mode):
         if number:
             key = key >> (8 * number)
         value = self.x.cast(key, i64) & (DIGITS - 1)
-        return value + DIGITS * number if number else value
+        return value + DIGITS * number
 
     def key_of(self, value: Operand) -> Operand:
         """An unsigned number that is less where the value comes first."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..ir.loop import ONE, ZERO, Builder, Imm, Operand, Window
+from ..ir.loop import ONE, ZERO, Builder, Imm, Operand
 from ..ir.types import i64
 from .lower_bitonic import Bitonic
 from .lower_merge import Merge
@@ -37,12 +37,6 @@ class Keys:
         self.s, self.x, self.b, self.key = sort, sort.x, sort.b, sort.key
         self.network = Bitonic(self.x, self.key)
         self.merge = Merge(self.x, self.network)
-
-    def window(self, array: str, at: Operand) -> str:
-        """The keys from there on."""
-        name = self.b.fresh(self.key, 1, "keys").name
-        self.b.emit(Window(name, self.key, array, at))
-        return name
 
     def fill(self, row: str, lo: Operand, hi: Operand) -> None:
         """The greatest key, there."""
@@ -99,16 +93,18 @@ class ValueRows(Keys):
         shift = Imm(self.held.bit_length() - 1, i64)
         pair = 2 * self.network.lanes
         end = (count + (pair - 1)) & -pair
-        row, other = b.fresh(self.key, 1, "keys").name, self.window("sort.keys1", base)
-        b.emit(Window(row, self.key, ROW, ZERO, self.alone, "sort.keys0", base))
+        other = b.window(self.key, "sort.keys1", base)
+        row = b.window(self.key, ROW, 0, self.alone, "sort.keys0", base)
         if self.quick is not None:
             self.read(row, ZERO, begin, begin + count)
             self.quick.all((row, other), count, lambda row, at, count: self.write(row, begin + at, count))
             return
-        self.fill(row, b.select(b.op("lt", ZERO, end), end + -pair, 0), end)
+        self.fill(row, b.select(end > 0, end - pair, 0), end)
         self.read(row, ZERO, begin, begin + count)
         with b.loop(0, end, self.held, "serial") as run:
-            self.network.sort(self.window(row, run.var), x.minimum(end - run.var, limit), self.rounds[0])
+            self.network.sort(
+                b.window(self.key, row, run.var), x.minimum(end - run.var, limit), self.rounds[0]
+            )
 
         def bound(run: Operand) -> Operand:
             return x.minimum(run << shift, end)

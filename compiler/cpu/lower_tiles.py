@@ -56,6 +56,7 @@ class TileLowering(Mode):
         self.step = max(self.width, *(LINE // load.dtype.size for load in shape.loads))
         self.wait = {load: f"wait.{n}" for n, load in enumerate(shape.loads)}
         (self.stage,) = base.kernel.stages
+        self.extent = {a.name: base.extent(a.extent) for a in (*base.kernel.outer, *self.stage.axes)}
 
     def run(self) -> None:
         b, x = self.b, self.x
@@ -66,10 +67,12 @@ class TileLowering(Mode):
             b.alloc(name, load.dtype, count if fits else self.width**2)
         x.hoist(self.stage, x.levels[0])
         stream = x.streams_rows() if fits else None
-        rows, columns = self.extent(self.shape.row), self.extent(self.shape.column)
-        down, along = self.count(rows, self.rows), self.count(columns, self.columns)
+        down, along = (
+            x.pieces(self.extent[self.shape.row], self.rows),
+            x.pieces(self.extent[self.shape.column], self.columns),
+        )
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope(*self.shape.batch) as level:
-            strip = self.place(block.var, rows, columns, down, along)
+            strip = self.place(block.var, down, along)
             x.hoist(self.stage, level)
             top = strip.top if stream is None else self.streamed(strip, stream)
             self.plain(strip, top)
@@ -77,32 +80,16 @@ class TileLowering(Mode):
 
     # -- blocks
 
-    def extent(self, name: str) -> Operand:
-        axes = (*self.x.kernel.outer, *self.stage.axes)
-        return self.x.extent(next(axis.extent for axis in axes if axis.name == name))
-
-    def count(self, extent: Operand, size: int) -> Operand:
-        """Blocks of `size` along an axis."""
-        return (extent + (size - 1)) // size
-
-    def place(
-        self, number: Operand, rows: Operand, columns: Operand, down: Operand, along: Operand
-    ) -> _Strip:
+    def place(self, number: Operand, down: Operand, along: Operand) -> _Strip:
         """The strip of a block, and the outer axes that it does not vary with: blocks go along the
         columns first, then down the rows."""
         x, shape = self.x, self.shape
-        left = number % along * self.columns
+        left, right = x.share(number % along, self.columns, self.extent[shape.column])
         number = number // along
-        top = number % down * self.rows
-        if shape.batch:
-            number = number // down
-        for name in reversed(shape.batch):
-            extent = self.extent(name)
-            x.at[name] = number if name == shape.batch[0] else number % extent
-            number = number // extent
-        right = x.minimum(left + self.columns, columns)
-        bottom = x.minimum(top + self.rows, rows)
-        whole = self.x.whole(top, bottom, self.width), self.x.whole(left, right, self.width)
+        top, bottom = x.share(number % down, self.rows, self.extent[shape.row])
+        batch = [axis for axis in x.kernel.outer if axis.name in shape.batch]
+        x.at.update(x.point(number // down, batch) if batch else {})
+        whole = x.whole(top, bottom, self.width), x.whole(left, right, self.width)
         return _Strip(top, bottom, left, right, *whole)
 
     # -- the ways of a block

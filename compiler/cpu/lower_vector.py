@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ..ir.data import replace
 from ..ir.loop import BEGIN, END, ZERO, Alloc, Imm, Operand
-from ..ir.types import i32, i64
+from ..ir.types import i64
 from ..ops.folds import Acc
 from .lower import Lowering
 from .lower_product import ProductLowering
@@ -77,7 +77,7 @@ class VectorLowering(ProductLowering):
         with b.loop(0, self.depth, self.part, "serial") as part:
             with b.loop(0, size, self.width, "vector") as clear:
                 for n in range(c):
-                    self.put("chains", self.plus(clear.var, n * VECTOR_COLUMNS), zero)
+                    self.put("chains", clear.var + n * VECTOR_COLUMNS, zero)
             count = x.minimum(self.depth - part.var, self.part)
             whole = count & -TOGETHER
             for begin, end, together in ((ZERO, whole, TOGETHER), (whole, count, 1)):
@@ -85,7 +85,7 @@ class VectorLowering(ProductLowering):
                     self.walk(part.var, line.var, together, lo, hi)
             with b.loop(0, size, self.width, "vector") as add:
                 every: list[Acc] = [
-                    (b.load("chains", self.dtype, self.plus(add.var, n * VECTOR_COLUMNS), self.width),)
+                    (b.load("chains", self.dtype, add.var + n * VECTOR_COLUMNS, self.width),)
                     for n in range(c)
                 ]
                 sums = (b.load("sums", self.dtype, add.var, self.width),)
@@ -95,7 +95,7 @@ class VectorLowering(ProductLowering):
     def walk(self, part: Operand, line: Operand, together: int, lo: Operand, hi: Operand) -> None:
         """One walk along the columns, `together` steps of the depth from `line` of a part on."""
         b, x, c = self.b, self.x, self.chains
-        numbers = [part + self.plus(line, n) for n in range(together)]
+        numbers = [part + (line + n) for n in range(together)]
         places = [self.place(self.p.depth, number) for number in numbers]
         ones, views = list[Operand](), list[dict[View, str]]()
         for place in places:
@@ -107,7 +107,7 @@ class VectorLowering(ProductLowering):
 
         def chunk(u: int) -> None:
             spot = x.at[self.column] - lo + first
-            spots = [self.plus(spot, n * VECTOR_COLUMNS) for n in range(min(c, together))]
+            spots = [spot + n * VECTOR_COLUMNS for n in range(min(c, together))]
             totals: list[Operand] = [b.load("chains", self.dtype, at, self.width) for at in spots]
             for n, (place, one) in enumerate(zip(places, ones, strict=True)):
                 x.at.update(place)
@@ -125,28 +125,14 @@ class VectorLowering(ProductLowering):
             vectors = list(self.x.exchanged(vectors, self.chains))
         return vectors
 
-    def fold(self, vectors: list[Operand]) -> list[Operand]:
-        """The sums of chains, column after column, in as many fewer vectors."""
-        size = self.chains
-        while size > 1:
-            size //= 2
-            n, pairs = Imm(size, i32), list(zip(vectors[::2], vectors[1::2], strict=True))
-            vectors = []
-            for a, c in pairs:
-                low, high = (
-                    self.b.op(op, a, c, n, dtype=a.dtype, lanes=a.lanes) for op in ("pack_lo", "pack_hi")
-                )
-                vectors.append(*self.x.merge("sum", (low,), (high,)))
-        return vectors
-
     def down(self, lo: Operand, hi: Operand) -> None:
         """Vectors along the depth, for a few columns at a time."""
         b, x = self.b, self.x
         (depth,) = self.p.depth
         count = max(AT_ONCE, self.chains)
-        last = self.plus(hi, -1)
+        last = hi - 1
         with b.loop(lo, hi, count * self.across, "serial") as tile:
-            columns = [x.minimum(self.plus(tile.var, n), last) for n in range(count * self.across)]
+            columns = [x.minimum(tile.var + n, last) for n in range(count * self.across)]
             views = list[dict[View, str]]()
             for x.at[self.column] in columns:
                 views.append(windows(x, self.right.expr, depth))
@@ -172,10 +158,13 @@ class VectorLowering(ProductLowering):
                         x.vector, x.mask, x.views = None, None, {}
                         line.yields = tuple(now)
                     chains = line.results
-                found = zip(part.carried, self.fold(list(chains)), strict=True)
-                part.yields = tuple(v for total, new in found for v in x.merge("sum", (total,), (new,)))
+                folded = x.folded(
+                    "sum", [(v,) for v in chains], self.chains, len(sums)
+                )  # column after column
+                found = zip(part.carried, folded, strict=True)
+                part.yields = tuple(v for total, new in found for v in x.merge("sum", (total,), new))
             for n, found_sum in enumerate(part.results):
-                self.put("sums", self.plus(tile.var, n * self.width) - lo, found_sum)
+                self.put("sums", (tile.var + n * self.width) - lo, found_sum)
 
     def single(self) -> Operand:
         """The sum of one column: a vector of chains, for several parts at a time."""
@@ -199,7 +188,7 @@ class VectorLowering(ProductLowering):
                         x.vector, now = depth, list[Operand](line.carried)
                         x.mask = x.first_lanes(left - line.var) if masked else None
                         for n in range(parts):
-                            x.at[depth] = self.plus(turn.var + line.var, n * self.part)
+                            x.at[depth] = turn.var + line.var + n * self.part
                             one, other = self.value(self.left.expr), self.value(self.right.expr)
                             now[n] = self.added(now[n], one, other)
                         x.vector, x.mask = None, None

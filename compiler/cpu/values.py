@@ -103,28 +103,10 @@ class Values:
     def extent(self, extent: k.Extent) -> Operand:
         return Imm(extent, i64) if isinstance(extent, int) else self.slot(extent)
 
-    def minimum(self, a: Operand, c: Operand | int) -> Value:
+    def minimum(self, a: Operand, c: Operand | int) -> Operand:
         return self.b.select(a < c, a, c)
 
-    def times(self, a: Operand | int, c: Operand | int) -> Operand:
-        """a * c for extents; literals are multiplied here."""
-        a, c = operand(a), operand(c)
-        if isinstance(a, Imm) and isinstance(c, Imm):
-            return Imm(int(a.value) * int(c.value), i64)
-        if isinstance(a, Imm) and a.value == 1:
-            return c
-        return a * c
-
-    def plus(self, a: Operand | int, c: Operand | int) -> Operand:
-        """a + c for indices; literals are added here."""
-        a, c = operand(a), operand(c)
-        if isinstance(a, Imm) and isinstance(c, Imm):
-            return Imm(int(a.value) + int(c.value), i64)
-        if isinstance(a, Imm) and a.value == 0:
-            return c
-        return a + c
-
-    def first_lanes(self, count: Operand | int) -> Value:
+    def first_lanes(self, count: Operand | int) -> Operand:
         """A mask of the first `count` lanes: none if it is negative, all if it is more than there are."""
         b, width = self.b, self.schedule.width
         narrow = self.cast(operand(count), i32)
@@ -178,6 +160,21 @@ class Values:
             )
             acc = self.merge(op, low, high)
         return acc
+
+    def folded(self, op: str, vectors: list[Acc], size: int, count: int) -> list[Acc]:
+        """Vectors that hold accumulators of `size` lanes each, side by side, as so many vectors: the lanes of
+        all accumulators are halved, those of two vectors by one instruction."""
+        while len(vectors) > count:
+            size //= 2
+            vectors = [
+                self.merge(op, *(self.packed(part, a, c, size) for part in ("pack_lo", "pack_hi")))
+                for a, c in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+        return vectors
+
+    def packed(self, op: str, a: Acc, c: Acc, n: int) -> Acc:
+        pairs = zip(a, c, strict=True)
+        return tuple([self.b.op(op, v, w, Imm(n, i32), dtype=v.dtype, lanes=v.lanes) for v, w in pairs])
 
     def transposed(self, vectors: list[Operand]) -> tuple[Operand, ...]:
         """As many vectors as they have lanes, with the numbers of vectors and lanes exchanged: in a loop, for
@@ -336,10 +333,9 @@ class Values:
                 here = here - self.slot(ix.shift)
             stride = self.stride(array, dim)
             if ix.axis == self.vector:
-                step = self.plus(step, stride) if varies and step else stride
+                step = step + stride if varies and step else stride
                 varies = True
-            part = here if stride == ONE else self.times(here, stride)
-            total = self.plus(total, part)
+            total = total + here * stride
         return total, None if step == ONE else step, varies
 
     def element(
@@ -350,9 +346,9 @@ class Values:
         if window is not None:
             axis, step = index[-1].axis, Imm(array.step or 1, i64)
             apart = step if array.step else None
-            return window, self.times(step, self.at[axis]), apart, axis == self.vector
+            return window, step * self.at[axis], apart, axis == self.vector
         first, stride, varies = self.address(array, index)
-        return array.name, self.plus(ahead, first), stride, varies
+        return array.name, ahead + first, stride, varies
 
     def both(self, a: Operand | None, c: Operand | None) -> Operand | None:
         if a is None or c is None:
@@ -400,7 +396,7 @@ class Values:
         for g in guards:
             first = last = self.at[g.axis]
             if g.axis == self.vector:
-                last = self.plus(first, self.schedule.width - 1)
+                last = first + (self.schedule.width - 1)
             found = self.both(found, last >= self.slot(g.lo))
             found = self.both(found, first < self.slot(g.hi))
         assert found is not None
@@ -419,14 +415,14 @@ class Values:
         for dim, ix in enumerate(expr.index):
             stride = self.stride(array, dim)
             if isinstance(ix, k.At) and ix.axis == self.vector and not any(apart):
-                at, step = self.at[ix.axis], stride if step is None else self.plus(step, stride)
+                at, step = self.at[ix.axis], stride if step is None else step + stride
             else:
                 at = self.value(ix)
             if not isinstance(ix, k.At) or extents[ix.axis] != array.dims[dim]:
                 value, end = self.value(ix), self.extent(array.dims[dim])
                 for test in (value >= 0, value < end):
                     inside = self.both(inside, test)
-            place = self.plus(place, at if stride == ONE else at * stride)
+            place = place + at * stride
         width = place.lanes if step is None else self.schedule.width
         mask = self.both(inside, self.mask if width > 1 else None)
         mask = mask if mask is None else b.widen(mask, width)
@@ -449,9 +445,8 @@ class Values:
         step: Operand = ZERO
         for n, (axis, here) in enumerate(zip(axes, at, strict=True)):
             one = Imm(int(here == self.vector), i64)
-            before = self.times(index, self.extent(axis.extent)) if n else ZERO
-            index = before + self.at[here] if n else self.at[here]
-            step = one if step == ZERO else self.plus(one, self.times(step, self.extent(axis.extent)))
+            index = index * self.extent(axis.extent) + self.at[here] if n else self.at[here]
+            step = one if step == ZERO else one + step * self.extent(axis.extent)
         return base + index, None if step == ONE else step, step != ZERO
 
     def load_part(self, name: str, dtype: DType, at: Sequence[str]) -> Value:

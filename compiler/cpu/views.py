@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..ir import kernel as k
-from ..ir.loop import ZERO, Operand, Window
+from ..ir.loop import ZERO, Operand
 from .lower import Lowering
 from .values import View
 
@@ -45,12 +43,5 @@ def windows(x: Lowering, expr: k.Expr, axis: str) -> dict[View, str]:
         if isinstance(e, k.Load) and not any(ix.shift for ix in e.index):
             array, axes = x.arrays[e.array], [ix.axis for ix in e.index]
             if (array.unit or array.step) and axis in axes and axes.index(axis) == len(axes) - 1:
-                found[e.array, e.index, ZERO] = window(x, array, e.array, start(x, array, e.index))
+                found[e.array, e.index, ZERO] = x.b.window(array.dtype, e.array, start(x, array, e.index))
     return found
-
-
-def window(x: Lowering, array: k.Array, *where: Any) -> str:
-    """A new window on elements of the type of `array`; `where` are the other fields of a Window."""
-    name = x.b.fresh(array.dtype, 1, "row").name
-    x.b.emit(Window(name, array.dtype, *where))
-    return name

@@ -84,7 +84,7 @@ class TeamFlatLowering(FlatLowering):
         with x.stores_last():
             for u in range(count):
                 with x.scope(axis.name):
-                    base = x.plus(first, u * WARP) if u else first
+                    base = first + u * WARP
                     x.vector, x.at[axis.name], x.terms = axis.name, base, []
                     x.mask = None if end is None else x.first_lanes(end - base)
                     for number, stage in enumerate(x.kernel.stages):

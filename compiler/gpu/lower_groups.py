@@ -17,7 +17,7 @@ from ..cpu.lower_groups import SUMS, Group, GroupLowering
 from ..cpu.values import ROW, Level
 from ..ir import kernel as k
 from ..ir.data import data
-from ..ir.loop import Imm, Operand, Value, Window
+from ..ir.loop import Imm, Operand, Value
 from ..ir.types import i64
 from ..ops.folds import Acc
 from ..order import lanes
@@ -190,13 +190,10 @@ class WarpGroupLowering(GroupLowering):
         column = self.own & (min(room, WARP) - 1)
         of_lane = self.own >> min(bits, WARP.bit_length() - 1)
         if part == 0:
-            name = b.fresh(array.dtype, 1, "rows").name
-            if tile.name not in windows:
-                b.emit(Window(name, array.dtype, array.name, x.times(group.base, stride)))
-            else:
-                away = x.times(max(1, WARP // room), stride)
-                b.emit(Window(name, array.dtype, windows[tile.name], away))
-            windows[tile.name] = name
+            of, away = array.name, group.base * stride
+            if tile.name in windows:
+                of, away = windows[tile.name], max(1, WARP // room) * stride
+            windows[tile.name] = b.window(array.dtype, of, away)
         name = windows[tile.name]
         mask: Operand | None = None
         if part + WARP > tile.size and tile.size < room:
@@ -210,12 +207,12 @@ class WarpGroupLowering(GroupLowering):
 
     def waited(self, row: Operand, u: int, at: Operand, here: Level) -> None:
         super().waited(row, u, at, here)
-        x, stage = self.x, self.x.kernel.stages[self.x.number]
+        stage = self.x.kernel.stages[self.x.number]
         for e in dict.fromkeys(k.expressions(stage)):
             array = self.by_rows(stage, e)
             if array is not None and array.name in self.tiles:
                 tile = self.tiles[array.name]
-                place = x.plus(self.begins(tile, row), u * PITCH)
+                place = self.begins(tile, row) + u * PITCH
                 here.values[e] = self.b.load(tile.name, array.dtype, place, WARP)
 
     def inner(self, stage: k.Stage, group: Group, found: list[k.Expr]) -> list[Acc]:

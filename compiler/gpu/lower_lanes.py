@@ -48,7 +48,7 @@ class LaneLowering(Mode):
             for reduce in totals(x.kernel):
                 for first in range(0, lanes(*reduce.dtypes), count):
                     with b.at(reduce.loc):
-                        self.lane(reduce, x.plus(group.var, first))
+                        self.lane(reduce, group.var + first)
 
     def lane(self, reduce: k.Reduce, lane: Operand) -> None:
         """All that there is of one lane."""
@@ -76,10 +76,10 @@ class LaneLowering(Mode):
         width = 1 if mask is None else x.schedule.width
 
         def load(block: Operand) -> Acc:
-            return x.load_parts(reduce, x.times(block, size) + at, width, mask)
+            return x.load_parts(reduce, (block * size) + at, width, mask)
 
         acc, turn = load(lane), AT_ONCE * step
-        span = x.plus(x.slot("blocks"), step - 1) - start
+        span = (x.slot("blocks") + (step - 1)) - start
         whole = start + (span & -turn)
         for end, masked in ((whole, False), (x.slot("blocks"), True)):
             with b.loop(start, end, turn, "serial", acc) as body:
@@ -118,7 +118,7 @@ class WarpFinishLowering(FinishLowering):
         x, width, most = self.x, self.x.schedule.width, max(few(self.x.kernel), lanes(*reduce.dtypes))
         lanes_now = [x.start(reduce, width) for _ in range(x.count(reduce))]
         with self.b.at(reduce.loc):
-            masks = [x.first_lanes(x.plus(blocks, -at)) for at in range(0, most, width)]
+            masks = [x.first_lanes(blocks - at) for at in range(0, most, width)]
             values = [x.load_parts(reduce, Imm(n * width, i64), width, mask) for n, mask in enumerate(masks)]
             for n, (value, mask) in enumerate(zip(values, masks, strict=True)):
                 old = lanes_now[n % len(lanes_now)]
@@ -138,13 +138,13 @@ class WarpFinishLowering(FinishLowering):
 
             def joined(first: Operand, step: int, few: int) -> Acc:
                 """So many lanes, so far apart."""
-                lane, at = first, x.times(first, size) + strip.var
+                lane, at = first, (first * size) + strip.var
                 there, values = list[Operand](), list[Acc]()
                 for _ in range(few):
                     there.append(lane < blocks)
                     only = mask & b.widen(there[-1], width)
                     values.append(x.load_parts(reduce, at, width, only))
-                    lane, at = x.plus(lane, step), at + x.times(step, size)
+                    lane, at = lane + step, at + (step * size)
                 while len(values) > 1:
                     half = len(values) // 2
                     values = [
@@ -154,7 +154,7 @@ class WarpFinishLowering(FinishLowering):
                 return chosen(x, there[0], values[0], x.start(reduce, width))
 
             with b.loop(zero, apart, 1, "serial") as first:  # what comes together first
-                at = x.times(first.var, size) + strip.var
+                at = (first.var * size) + strip.var
                 only = mask & b.widen(first.var < blocks, width)
                 x.store_parts(reduce, at, joined(first.var, apart, count // apart), only)
             x.store_parts(reduce, strip.var, joined(zero, 1, apart), mask)

@@ -33,18 +33,17 @@ class WarpProductLowering(ProductLowering):
         rows, columns = self.left.count, self.right.count
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             down = x.slot("block")
-            strips = self.plus(columns, across - 1) // across
+            strips = x.pieces(columns, across)
             number, line = block.var // down, block.var % down
             strip = number % strips  # warps side by side have the same columns
             x.at.update(self.place(self.p.batch, number // strips))
             top = line * size
             first = strip * across
-            last = self.plus(rows, -1)
+            last = rows - 1
             self.spots = [
-                self.place(self.p.rows, x.minimum(self.plus(top, n), last) if size > 1 else top)
-                for n in range(size)
+                self.place(self.p.rows, x.minimum(top + n, last) if size > 1 else top) for n in range(size)
             ]
-            firsts = [self.plus(first, u * self.width) for u in range(wide)]
+            firsts = [first + u * self.width for u in range(wide)]
             self.vectors = [(at, x.first_lanes(columns - at)) for at in firsts]
             x.vector = self.p.column
             with b.at(self.p.reduce.loc):
@@ -62,7 +61,7 @@ class WarpProductLowering(ProductLowering):
                 for u, (column, mask) in enumerate(self.vectors):
                     with x.scope(*self.extents, ROW):
                         x.at[self.p.column], x.mask = column, None if single else mask
-                        at = self.plus(spot, u * self.width)
+                        at = spot + u * self.width
                         x.rows[self.p.reduce.names[0]] = b.load("sums", self.dtype, at, lanes)
                         for stage in x.kernel.stages[1:]:
                             if single:
@@ -74,10 +73,10 @@ class WarpProductLowering(ProductLowering):
         """Where the next steps of all chains are; where the depth may end before, whether they are there."""
         found = list[_Step]()
         for n in range(self.chains):
-            number, there = self.plus(line, n), None
+            number, there = line + n, None
             if ragged:
                 there = number < count
-                number = self.x.minimum(number, self.plus(count, -1))
+                number = self.x.minimum(number, count - 1)
             found.append((self.place(self.p.depth, start + number), there))
         return found
 

@@ -24,7 +24,7 @@ class WarpScanLowering(ScanLowering):
         width, count = x.schedule.width, x.extent(rows.extent)
         x.hoist(self.stage, x.levels[0])
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope(*x.outer) as level:
-            strips = x.plus(width - 1, count) // width
+            strips = x.pieces(count, width)
             first = block.var % strips * width
             x.at.update(x.point(block.var // strips, batch))
             x.at[rows.name], x.vector = first, rows.name

@@ -73,8 +73,7 @@ class TeamProductLowering(WarpProductLowering):
         column = column + self.scaled(half_across, WARP)
         self.spot = self.row_of_sums(row) + self.place_of_sum(column)
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
-            tile = Imm(PRODUCT_TILE, i64)
-            strips = self.plus(self.right.count, PRODUCT_TILE - 1) // tile
+            strips = x.pieces(self.right.count, PRODUCT_TILE)
             number, line = block.var // x.slot("block"), block.var % x.slot("block")
             x.at.update(self.place(self.p.batch, number // strips))
             top, first = (self.scaled(n, PRODUCT_TILE) for n in (line, number % strips))
@@ -86,7 +85,7 @@ class TeamProductLowering(WarpProductLowering):
             self.whole = self.depth & -DEPTH  # steps of panels that are whole
             b.emit(Barrier())
             for n in range(SIDE * SIDE):
-                b.store("sums", self.plus(self.own, n * WARP), Imm(0, self.dtype, WARP))
+                b.store("sums", self.own + n * WARP, Imm(0, self.dtype, WARP))
             with b.loop(0, x.minimum(self.whole, ONE), 1, "serial"):
                 for panel in self.panels:
                     self.keep(panel, self.fetch(panel, ZERO), ZERO)
@@ -97,7 +96,7 @@ class TeamProductLowering(WarpProductLowering):
             b.emit(Barrier())
             parts = self.depth & -self.part
             with b.loop(0, parts, self.part, "serial") as part:
-                self.add(self.panels_of(part.var, self.plus(part.var, self.part), whole=True))
+                self.add(self.panels_of(part.var, part.var + self.part, whole=True))
             with b.loop(parts, self.depth, self.part, "serial") as part:  # the last one, if it is shorter
                 self.add(self.rest(self.panels_of(part.var, self.whole, whole=False)))
             self.spread()
@@ -139,18 +138,18 @@ class TeamProductLowering(WarpProductLowering):
         self, array: str, expr: k.Expr, axes: tuple[str, ...], start: Operand, count: Operand
     ) -> _Panel:
         """Vectors along the depth have 8 steps of 4 points, whole sectors of memory; others 32 points."""
-        last = self.plus(count, -1)
+        last = count - 1
         along = self.along_depth(expr, axes)
         points, steps, places = (list[Operand]() for _ in range(3))
         for v in range(EACH):
-            number = self.plus(self.scaled(THREAD, EACH // 2), v // 2)  # v % 2 tells the rest
+            number = self.scaled(THREAD, EACH // 2) + v // 2  # v % 2 tells the rest
             if along:
-                step: Operand = self.plus(self.bits(0, 3), 8 * (v % 2))
+                step: Operand = self.bits(0, 3) + 8 * (v % 2)
                 own: Operand = self.scaled(number, 4) + self.bits(3, 2)
                 place: Operand = self.scaled(step, PITCH) + own
             else:
-                step, own = number, self.plus(self.lane, WARP * (v % 2))
-                place = self.plus(self.scaled(step, PITCH), WARP * (v % 2))
+                step, own = number, self.lane + WARP * (v % 2)
+                place = self.scaled(step, PITCH) + WARP * (v % 2)
             points.append(self.least(start + own, last))
             steps.append(step)
             places.append(place)
@@ -169,7 +168,7 @@ class TeamProductLowering(WarpProductLowering):
         whole chains, as much as every target adds to them."""
         b, x, found = self.b, self.x, list[Operand]()
         for point, step in zip(panel.points, panel.steps, strict=True):
-            here = step if count is None else self.least(step, self.plus(count, -1))
+            here = step if count is None else self.least(step, count - 1)
             x.at.update(self.place(self.p.depth, start + here))
             x.at.update(self.place(panel.axes, point))
             value = self.value(panel.expr)
@@ -198,11 +197,11 @@ class TeamProductLowering(WarpProductLowering):
             for number in range(count):
                 at: Operand = Imm(number * PANEL, i64) if two else self.buffer(line.var)
                 other: Operand = Imm((1 - number) * PANEL, i64) if two else Imm(PANEL, i64) - at
-                after = self.least(self.plus(line.var, DEPTH + number * DEPTH), self.plus(self.whole, -DEPTH))
+                after = self.least(line.var + (DEPTH + number * DEPTH), self.whole - DEPTH)
                 for first, panel in zip((0, DEPTH // 2), self.panels, strict=True):
                     values = self.fetch(panel, after)  # on their way while half of the panel is computed
                     for n in range(first, first + DEPTH // 2, self.chains):
-                        now = self.steps_of_chains(now, self.plus(at, n * PITCH))
+                        now = self.steps_of_chains(now, at + n * PITCH)
                     self.keep(panel, values, other)
                 b.emit(Barrier())
             line.yields = tuple(now)
@@ -212,7 +211,7 @@ class TeamProductLowering(WarpProductLowering):
         """With the panel that the depth ends in."""
         b = self.b
         with b.loop(0, self.depth - self.whole, self.chains, "serial", chains) as turn:
-            at = self.plus(self.scaled(turn.var, PITCH), 2 * PANEL)
+            at = self.scaled(turn.var, PITCH) + 2 * PANEL
             turn.yields = tuple(self.steps_of_chains(list(turn.carried), at))
         return turn.results
 
@@ -221,7 +220,7 @@ class TeamProductLowering(WarpProductLowering):
         b, x, found = self.b, self.x, list[Operand](chains)
         for bit, distance in ((self.high, 2), (self.odd, 1)):
             found = self.joined(found, bit, distance)
-        places = [self.plus(self.own, n * WARP) for n in range(len(found))]
+        places = [self.own + n * WARP for n in range(len(found))]
         before = [b.load("sums", self.dtype, at, WARP) for at in places]
         for at, old, value in zip(places, before, found, strict=True):
             (total,) = x.merge("sum", (old,), (value,))
@@ -232,7 +231,7 @@ class TeamProductLowering(WarpProductLowering):
         b = self.b
         sides = [
             [
-                b.load(name, self.dtype, self.plus(at + reads, half * WARP + n), WARP)
+                b.load(name, self.dtype, at + reads + (half * WARP + n), WARP)
                 for half in range(2)
                 for n in range(SIDE)
             ]
@@ -258,10 +257,10 @@ class TeamProductLowering(WarpProductLowering):
     def spread(self) -> None:
         """The sums of all lanes, as rows."""
         b, every = self.b, range(SIDE * SIDE)
-        held = [b.load("sums", self.dtype, self.plus(self.own, n * WARP), WARP) for n in every]
+        held = [b.load("sums", self.dtype, self.own + n * WARP, WARP) for n in every]
         b.emit(Barrier())
         for n, value in zip(every, held, strict=True):
-            b.store("sums", self.plus(self.spot, n // SIDE * 4 * SUMS + n % SIDE * 8), value)
+            b.store("sums", self.spot + (n // SIDE * 4 * SUMS + n % SIDE * 8), value)
         b.emit(Barrier())
 
     def finish(self, top: Operand, first: Operand) -> None:
@@ -270,8 +269,8 @@ class TeamProductLowering(WarpProductLowering):
         with b.loop(THREAD, count, PRODUCT_TEAM, "serial") as row:
             x.at.update(self.place(self.p.rows, top + row.var))
             for half in range(PRODUCT_TILE // WARP):
-                column = self.plus(first, half * WARP)
+                column = first + half * WARP
                 mask = x.first_lanes(self.right.count - column)
-                place = self.place_of_sum(self.plus(self.lane, half * WARP))
+                place = self.place_of_sum(self.lane + half * WARP)
                 at = self.row_of_sums(row.var) + place
                 self.results(column, mask, b.load("sums", self.dtype, at, WARP))

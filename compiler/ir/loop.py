@@ -39,6 +39,7 @@ no lane what another lane writes, of this thread or another. `team` is absent wh
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -51,16 +52,35 @@ from .rounding import Number, literal, rounded
 from .types import DType, b1, i64
 
 
-def _writes(op: str) -> Callable[[Any, Operand | Number], Value]:
-    return lambda x, y: _BUILDER.get().op(op, x, y)
+def _whole(x: Operand | Number) -> Number | None:
+    """Its value, if it is a literal of an index."""
+    if isinstance(x, Imm):
+        return x.value if x.lanes == 1 else None
+    return None if isinstance(x, Value) else x
+
+
+def _told(op: str, x: Operand | Number, y: Operand | Number) -> Operand | None:
+    """What literals tell of indices, without an instruction."""
+    if op not in _INDEX or any(isinstance(v, _OPERANDS) and v.dtype is not i64 for v in (x, y)):
+        return None
+    whole, nothing = _INDEX[op]
+    a, c = _whole(x), _whole(y)
+    if a is not None and c is not None:
+        return operand(whole(a, c))
+    found = x if c == nothing else y if a == nothing and op != "sub" else None
+    return found if isinstance(found, _OPERANDS) else None
+
+
+def _writes(op: str) -> Callable[[Any, Operand | Number], Operand]:
+    return lambda x, y: _told(op, x, y) or _BUILDER.get().op(op, x, y)
 
 
 def _writes_one(op: str) -> Callable[[Any], Value]:
     return lambda x: _BUILDER.get().op(op, x)
 
 
-def _written(op: str) -> Callable[[Any, Operand | Number], Value]:
-    return lambda y, x: _BUILDER.get().op(op, x, y)
+def _written(op: str) -> Callable[[Any, Operand | Number], Operand]:
+    return lambda y, x: _told(op, x, y) or _BUILDER.get().op(op, x, y)
 
 
 class _Operators:
@@ -103,6 +123,8 @@ class Imm(_Operators):
 
 Operand = Value | Imm
 _OPERANDS = (Value, Imm)
+# Of indices: what is computed of literals, and the one that changes nothing.
+_INDEX = {"add": (operator.add, 0), "sub": (operator.sub, 0), "mul": (operator.mul, 1)}
 _known = functools.lru_cache(maxsize=4096, typed=True)(Imm)
 
 
@@ -410,6 +432,12 @@ class Builder:
         result = self.fresh(dtype, lanes)
         self.emit(Load(result, array, operand(index), stride, mask, self.loc, aligned))
         return result
+
+    def window(self, dtype: DType, array: str, index: Operand | int, *other: Any) -> str:
+        """A new name for elements of an array; `other`: the further fields of a Window."""
+        name = self.fresh(dtype, 1, "row").name
+        self.emit(Window(name, dtype, array, operand(index), *other))
+        return name
 
     def store(self, array: str, index: Operand | int, value: Operand, **more: Any) -> None:
         """`more`: other fields of a Store."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from . import arcs_single
 from . import steps as st
 
@@ -31,18 +31,18 @@ _ATAN = st.hexes(
 _TINY = (2.0**-900, 2.0**200)  # below, what a quotient loses may be too small: times this
 
 
-def _plus(b: Builder, base: st.Pair, sign: Operand, x: Operand, rest: Operand) -> Value:
+def _plus(b: Builder, base: st.Pair, sign: Operand, x: Operand, rest: Operand) -> Operand:
     """base + sign (x + rest); the base is 0, or above |sign x|."""
     total, lost = st.fast_sum(b, base[0], sign * x)
     return total + (lost + b.op("fma", sign, rest, base[1]))
 
 
-def _arcsine(b: Builder, a: Operand) -> tuple[Value, Value, Value]:
+def _arcsine(b: Builder, a: Operand) -> tuple[Operand, Operand, Operand]:
     """(far, s, rest): arcsin(a) is s + rest up to 1/2, and pi/2 - 2 (s + rest) beyond, where far is true."""
     far = a > 0.5
     z = b.op("select", far, b.op("fma", a, -0.5, 0.5), a * a)
     root = b.op("sqrt", z)
-    left = b.op("fma", -root, root, z)
+    left: Operand = b.op("fma", -root, root, z)
     left = left * st.about_inverse(b, root + root)
     s = b.op("select", far, root, a)
     left = b.op("select", far, left, 0.0)
@@ -72,8 +72,8 @@ def arccos(b: Builder, x: Operand) -> Operand:
 
 
 def _arctangent(
-    b: Builder, n: Operand, d: Operand, start: Operand, sign: Operand, tiny: Value | None = None
-) -> Value:
+    b: Builder, n: Operand, d: Operand, start: Operand, sign: Operand, tiny: Operand | None = None
+) -> Operand:
     """start pi/4 + sign arctan(n/d), 0 <= n <= d; n/d itself where that is tiny."""
     one = b.imm(1.0, n)
     far = n > d * 0.5
@@ -85,7 +85,7 @@ def _arctangent(
     if tiny is not None:
         n, s = b.op("select", tiny, 0.0, n), b.op("select", tiny, 0.0, t)
     minus = -s
-    left = b.op("fma", minus, d_rest, b.op("fma", minus, d, n))
+    left: Operand = b.op("fma", minus, d_rest, b.op("fma", minus, d, n))
     z = s * s
     left = left * st.about_inverse(b, d)
     rest = b.op("fma", s * z, st.horner(b, z, _ATAN), left)
@@ -117,8 +117,8 @@ def arctan2(b: Builder, y: Operand, x: Operand) -> Operand:
     left = st.as_bits(b, x) >= form.sign
     ax, ay = abs(x), abs(y)
     steep = ay > ax
-    n, d = b.op("select", steep, ax, ay), b.op("select", steep, ay, ax)
-    n, d = arcs_single.in_range(b, n, d, _TINY, (2.0 ** (form.bias - 3), 0.0625))  # the divisor may be n + d
+    some = b.op("select", steep, ax, ay), b.op("select", steep, ay, ax)
+    n, d = arcs_single.in_range(b, *some, _TINY, (2.0 ** (form.bias - 3), 0.0625))  # the divisor may be n + d
     start = b.op("select", steep, 2.0, b.op("select", left, 4.0, zero))
     sign = b.op("select", steep ^ left, -1.0, one)
     tiny = n < d * (form.half * form.least)  # as `odd` does it

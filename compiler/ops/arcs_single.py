@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from . import steps as st
 
 Bound = tuple[float, float]
@@ -30,16 +30,16 @@ _ASIN = st.hexes("0x1.5555c8p-3 0x1.330204p-4 0x1.747bbap-5 0x1.8c3e2ap-6 0x1.59
 _TINY = (2.0**-90, 2.0**60)  # below, what a quotient loses may be too small: times this
 
 
-def _square(b: Builder, t: Operand) -> Value:
+def _square(b: Builder, t: Operand) -> Operand:
     return b.op("fma", t, t, -_MIDDLE)
 
 
-def _beyond_linear(b: Builder, t: Operand, y: Operand, start: Operand) -> Value:
+def _beyond_linear(b: Builder, t: Operand, y: Operand, start: Operand) -> Operand:
     """start + arctan(t) - t, of y = _square(t)."""
     return b.op("fma", t, st.horner(b, y, _ATAN), start)
 
 
-def arctan(b: Builder, x: Operand) -> Value:
+def arctan(b: Builder, x: Operand) -> Operand:
     """-0 at -0, pi/2 at inf."""
     whole = st.at_most(b, abs(x), 2.0**60)
     counts = st.has_square(b, whole)
@@ -59,7 +59,7 @@ def arctan(b: Builder, x: Operand) -> Value:
     return st.copied_sign(b, b.op("select", counts, total + rest, whole), x)
 
 
-def _positive_angle(b: Builder, n: Operand, d: Operand, steep: Value, left: Value) -> Value:
+def _positive_angle(b: Builder, n: Operand, d: Operand, steep: Operand, left: Operand) -> Operand:
     """The size of the angle whose tangent is n/d, or d/n if it is `steep`, right of 0 or left; n <= d. A sum
     with a minus where that of arctan has it."""
     zero, one = b.imm(0.0, n), b.imm(1.0, n)
@@ -76,7 +76,7 @@ def _positive_angle(b: Builder, n: Operand, d: Operand, steep: Value, left: Valu
     return total + rest
 
 
-def in_range(b: Builder, n: Operand, d: Operand, low: Bound, high: Bound) -> tuple[Value, Value]:
+def in_range(b: Builder, n: Operand, d: Operand, low: Bound, high: Bound) -> tuple[Operand, Operand]:
     """n and d, 0 <= n <= d, as numbers with the same angle, so that neither what the quotient loses nor the
     inverse of the divisor is out of range: times the second number of `low` where d is below the first one;
     of `high`, where it is above."""
@@ -90,7 +90,7 @@ def in_range(b: Builder, n: Operand, d: Operand, low: Bound, high: Bound) -> tup
     return n * factor, d * factor
 
 
-def arctan2(b: Builder, y: Operand, x: Operand) -> Value:
+def arctan2(b: Builder, y: Operand, x: Operand) -> Operand:
     """The angle of the point (x, y), with the special cases of C99 (annex F)."""
     bits = st.as_bits(b, x)
     left = bits >= st.F32.sign
@@ -109,13 +109,13 @@ def arctan2(b: Builder, y: Operand, x: Operand) -> Value:
     return st.copied_sign(b, result, y)
 
 
-def _root(b: Builder, a: Operand, far: Value) -> tuple[Value, Value]:
+def _root(b: Builder, a: Operand, far: Operand) -> tuple[Operand, Operand]:
     """(z, root): z as above, of which only the far one needs the root."""
     z = b.op("select", far, b.op("fma", a, -0.5, 0.5), a * a)
     return z, b.op("sqrt", z)
 
 
-def arcsin(b: Builder, x: Operand) -> Value:
+def arcsin(b: Builder, x: Operand) -> Operand:
     """-0 at -0, NaN beyond 1."""
     a = abs(x)
     far = a > 0.5
@@ -131,7 +131,7 @@ def arcsin(b: Builder, x: Operand) -> Value:
     return st.copied_sign(b, total + rest, x)
 
 
-def arccos(b: Builder, x: Operand) -> Value:
+def arccos(b: Builder, x: Operand) -> Operand:
     """0 at 1, NaN beyond."""
     a, sign = st.at_least(b, abs(x), st.F32.least), st.sign_of(b, x)
     far = a > 0.5

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from ..ir.loop import Builder, Imm, Operand, Value
+from ..ir.loop import Builder, Imm, Operand
 from ..ir.types import DType, b1, f16, f32, f64, i32, i64
 from . import steps as st
 from .random import threefry
@@ -31,7 +31,7 @@ def cast(b: Builder, x: Operand, dtype: DType) -> Operand:
     return b.op("cast", x, dtype=dtype)
 
 
-def _round_to_odd(b: Builder, x: Operand) -> Value:
+def _round_to_odd(b: Builder, x: Operand) -> Operand:
     """float64 to float32, inexact results made odd: a second rounding, to a format of 16 bits, is then
     right."""
     near = b.op("cast", x, dtype=f32)
@@ -95,7 +95,7 @@ maximum = _extreme("gt")
 minimum = _extreme("lt")
 
 
-def _int_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+def _int_divide(b: Builder, x: Operand, y: Operand) -> tuple[Operand, Operand]:
     """Floor quotient and remainder. x // 0 is 0 and x % 0 is 0; MIN // -1 wraps to MIN. Of a power of two
     both are one instruction; LLVM's `sdiv` by one is wrong for squares of small numbers (22.1, vectors
     of i64)."""
@@ -112,7 +112,7 @@ def _int_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     return b.op("select", by_zero, 0, q), b.op("select", by_zero, 0, r)
 
 
-def _long_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+def _long_divide(b: Builder, x: Operand, y: Operand) -> tuple[Operand, Operand]:
     """The same for 64 bits and a sign, in two steps of float64, as instructions that divide take one element
     at a time. The first quotient is off by 2**-51 of itself, and a half: what it leaves of x fits 64 bits, as
     it is at most |y| / 2 + 2**12 (or 2**10 for y = 1 and -1, where the greatest quotients are held back). The
@@ -134,7 +134,7 @@ def _long_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     return b.op("select", by_zero, zero, q), b.op("select", by_zero, zero, r)
 
 
-def _small_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+def _small_divide(b: Builder, x: Operand, y: Operand) -> tuple[Operand, Operand]:
     """The same in floats, for vectors of integers would be divided one by one: floor((x + 1/2) / y), or
     x - 1/2 for y < 0. That is 1/(2y) away from whole numbers; the product with a rounded 1/y is off by
     1/(128y) at most: x and y have 16 bits in float32, 32 in float64. Of a y that is the same everywhere 1/y
@@ -155,7 +155,7 @@ def _small_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
     return b.op("cast", first, dtype=dtype), b.op("cast", second, dtype=dtype)
 
 
-def _float_divide(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+def _float_divide(b: Builder, x: Operand, y: Operand) -> tuple[Operand, Operand]:
     """NumPy's npy_divmod: the remainder has the divisor's sign, the quotient is a whole number."""
     zero = b.imm(0, x)
     r = x % y
@@ -178,7 +178,7 @@ def fmod(b: Builder, x: Operand, y: Operand) -> Operand:
     """NumPy's: what is left after division towards zero; of integers x fmod 0 is 0."""
     if x.dtype.is_float:
         return x % y
-    none = b.op("eq", y, 0)
+    none: Operand = b.op("eq", y, 0)
     if x.dtype.kind == "i":  # MIN rem -1 has no meaning
         none = none | b.op("eq", y, -1)
     return b.op("select", none, 0, x % b.op("select", none, 1, y))

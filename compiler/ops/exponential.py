@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from ..ir.data import data
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from ..ir.types import f32, f64
 from . import steps as st
 from .table_exp import Power, e_to, rounded_once, sum_of, two_to
@@ -51,7 +51,7 @@ EXP = {
 # --- steps ---------------------------------------------------------------------------------------
 
 
-def reduced(b: Builder, x: Operand) -> tuple[Value, Value]:
+def reduced(b: Builder, x: Operand) -> tuple[Operand, Operand]:
     """(r, k): x = k ln2 + r - k ln2_rest."""
     form = st.form_of(x)
     k = b.op("fma", x, 1 / math.log(2), form.shifter) - form.shifter

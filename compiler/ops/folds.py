@@ -141,7 +141,7 @@ def _later(better: str, worse: str) -> Callable[[Builder, Acc, Acc], Acc]:
     def step(b: Builder, acc: Acc, args: Acc) -> Acc:
         (v, p), (w, q) = acc, args
         x, y = b.widened(v), b.widened(w)
-        take = b.op(better, y, x)
+        take: Operand = b.op(better, y, x)
         if v.dtype.is_float:
             take = ~b.op(worse, y, x) & b.op("eq", x, x)
         return b.op("select", take, w, v), b.op("select", take, q, p)

@@ -22,7 +22,7 @@ import math
 from collections.abc import Callable
 
 from ..ir.data import data
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from . import steps as st
 from .table_log import log_twice
 
@@ -151,7 +151,7 @@ def _inverse(b: Builder, x: Operand) -> st.Pair:
     return i, b.op("fma", -i, x, 1.0) * i
 
 
-def _joined(b: Builder, x: st.Pair) -> Value:
+def _joined(b: Builder, x: st.Pair) -> Operand:
     """An infinite sum has no rest."""
     infinite = b.op("eq", abs(x[0]), math.inf)
     return b.op("select", infinite, x[0], b.op("add", *x))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from ..ir.types import f64
 from . import steps as st
 from . import table_power
 from .exponential import EXP, reduced
 
-Magnitude = Callable[[Builder, Operand, Operand], Value]
+Magnitude = Callable[[Builder, Operand, Operand], Operand]
 
 # ((2 atanh(s) - 2 s) / s**3 - 2/3) / z as above; of the whole logarithm: 2**-73.5
 _ATANH = st.hexes(
@@ -45,11 +45,11 @@ def _any(b: Builder, x: Operand, y: Operand, magnitude: Magnitude) -> Operand:
     return b.op("select", b.op("eq", y, 0.0) | b.op("eq", x, 1.0), 1.0, result)
 
 
-def _power64(b: Builder, x: Operand, y: Operand) -> Value:
+def _power64(b: Builder, x: Operand, y: Operand) -> Operand:
     """float64 x**y for x >= 0 and finite y: e**(w + rest), where w + rest is y log x."""
     log, log_rest = _log_twice(b, x)
     _, lost = st.product(b, y, log)
-    rest = b.op("fma", y, log_rest, lost)
+    rest: Operand = b.op("fma", y, log_rest, lost)
     w = y * table_power.at_ends(b, x, log)
     # outside of the range of exp, `rest` may be large and means nothing
     inside = abs(w) < -EXP[f64].range[0]
@@ -67,7 +67,7 @@ def _power64(b: Builder, x: Operand, y: Operand) -> Value:
     return b.op("scale", linear + small, k)
 
 
-def _log_twice(b: Builder, x: Operand) -> tuple[Value, Value]:
+def _log_twice(b: Builder, x: Operand) -> tuple[Operand, Operand]:
     """log x of a positive float64 as a sum of two, to about 2**-65.
 
     log(m) = 2 s + s**3 (2/3 + z P(z)), s = f / (2 + f), z = s s. Each of s, z, s**3 and the bracket

@@ -25,7 +25,7 @@ import struct
 from collections.abc import Callable, Sequence
 
 from ..ir.data import data
-from ..ir.loop import Builder, Imm, Operand, Value
+from ..ir.loop import Builder, Imm, Operand
 from ..ir.types import DType, b1, f32, f64, i32, i64, u32, u64
 
 Pair = tuple[Operand, Operand]
@@ -162,7 +162,7 @@ def near_zero(edge: float, linear: bool) -> Callable[[Lower], Lower]:
     return decorate
 
 
-def has_square(b: Builder, x: Operand) -> Value:
+def has_square(b: Builder, x: Operand) -> Operand:
     """Whether the square of x is a normal number, and not close to the least: by the exponent, in one test.
     An operation whose result is chosen by it takes the mask on AVX-512; of its opposite LLVM makes two."""
     bits = as_bits(b, x)
@@ -170,12 +170,12 @@ def has_square(b: Builder, x: Operand) -> Value:
     return b.op("ne", exponent, 0)
 
 
-def settled(b: Builder, x: Operand) -> Value:
+def settled(b: Builder, x: Operand) -> Operand:
     """x, or 0 where its square would be no normal number."""
     return b.op("select", has_square(b, x), x, 0.0)
 
 
-def lifted_off_zero(b: Builder, x: Operand) -> Value:
+def lifted_off_zero(b: Builder, x: Operand) -> Operand:
     """x where it counts beside 1, else no denormal number: factors of products are slow, terms of sums are
     not."""
     form = form_of(x)
@@ -191,19 +191,19 @@ def horner(b: Builder, x: Operand, coefficients: tuple[float, ...]) -> Operand:
     return total
 
 
-def at_most(b: Builder, x: Operand, limit: float) -> Value:
+def at_most(b: Builder, x: Operand, limit: float) -> Operand:
     """NaN stays. In this form it is one instruction of x86."""
     high = limit
     return b.op("select", x > high, high, x)
 
 
-def at_least(b: Builder, x: Operand, limit: float) -> Value:
+def at_least(b: Builder, x: Operand, limit: float) -> Operand:
     """NaN stays."""
     low = limit
     return b.op("select", x < low, low, x)
 
 
-def clamp(b: Builder, x: Operand, lo: float, hi: float) -> Value:
+def clamp(b: Builder, x: Operand, lo: float, hi: float) -> Operand:
     """NaN stays."""
     return at_most(b, at_least(b, x, lo), hi)
 
@@ -211,31 +211,31 @@ def clamp(b: Builder, x: Operand, lo: float, hi: float) -> Value:
 # --- bits ----------------------------------------------------------------------------------------
 
 
-def as_bits(b: Builder, x: Operand) -> Value:
+def as_bits(b: Builder, x: Operand) -> Operand:
     return b.op("bitcast", x, dtype=form_of(x).ints)
 
 
-def as_float(b: Builder, bits: Operand) -> Value:
+def as_float(b: Builder, bits: Operand) -> Operand:
     return b.op("bitcast", bits, dtype=form_of(bits).dtype)
 
 
-def sign_of(b: Builder, x: Operand) -> Value:
+def sign_of(b: Builder, x: Operand) -> Operand:
     """The sign bit, as bits."""
     return as_bits(b, x) & form_of(x).sign
 
 
-def with_sign(b: Builder, magnitude: Operand, sign: Operand) -> Value:
+def with_sign(b: Builder, magnitude: Operand, sign: Operand) -> Operand:
     """`magnitude`, which is not negative, with that sign bit."""
     return as_float(b, as_bits(b, magnitude) | sign)
 
 
-def copied_sign(b: Builder, magnitude: Operand, x: Operand) -> Value:
+def copied_sign(b: Builder, magnitude: Operand, x: Operand) -> Operand:
     """|magnitude| with the sign of x."""
     kept = as_bits(b, magnitude) & form_of(x).sign - 1
     return as_float(b, kept | sign_of(b, x))
 
 
-def split(b: Builder, x: Operand) -> tuple[Value, Value]:
+def split(b: Builder, x: Operand) -> tuple[Operand, Operand]:
     """(m - 1, k) of x = 2**k * m, sqrt(1/2) <= m < sqrt(2); if x is 0, negative, infinite or NaN, something
     finite."""
     form = form_of(x)
@@ -259,28 +259,28 @@ def split(b: Builder, x: Operand) -> tuple[Value, Value]:
     return m - 1.0, k
 
 
-def significand(b: Builder, bits: Value) -> tuple[Value, Value]:
+def significand(b: Builder, bits: Operand) -> tuple[Operand, Operand]:
     """Of the bits of a positive normal number: its fraction's, and the number from 1 to 2 that has it."""
     form = form_of(bits)
     fraction = bits & (1 << form.fraction) - 1
     return fraction, as_float(b, fraction | form.bias << form.fraction)
 
 
-def lifted(b: Builder, x: Operand) -> Value:
+def lifted(b: Builder, x: Operand) -> Operand:
     """2**lift x of a denormal number that is not negative, or of 0: its bits are the fraction of a number
     from 1 on. Products of denormal numbers take a hundred times as long."""
     bits, form = as_bits(b, x), form_of(x)
     return as_float(b, bits | form.bias << form.fraction) - 1.0
 
 
-def at_ends(b: Builder, x: Operand, log: Operand) -> Value:
+def at_ends(b: Builder, x: Operand, log: Operand) -> Operand:
     """A logarithm: -inf at 0 and -0; inf and NaN stay, negative numbers become NaN: x inf + inf is that."""
     odd = as_bits(b, x) >= form_of(x).inf
     result = b.op("select", odd, b.op("fma", b.op("select", odd, x, math.inf), math.inf, math.inf), log)
     return b.op("select", b.op("eq", x, 0.0), -math.inf, result)
 
 
-def about_inverse(b: Builder, x: Operand, less: float = 0.066) -> Value:
+def about_inverse(b: Builder, x: Operand, less: float = 0.066) -> Operand:
     """1 / x to a twelfth of it, by one subtraction of bits: of x = 2**k m that is 2**-k (3 - less - m) / 2.
     Something finite at 0."""
     form = form_of(x)
@@ -291,32 +291,32 @@ def about_inverse(b: Builder, x: Operand, less: float = 0.066) -> Value:
 # --- twice the precision -------------------------------------------------------------------------
 
 
-def fast_sum(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+def fast_sum(b: Builder, x: Operand, y: Operand) -> tuple[Operand, Operand]:
     """x + y and what rounding it loses; |x| >= |y|, or x is 0 (Dekker)."""
     total = x + y
     return total, x - total + y
 
 
-def whole_sum(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+def whole_sum(b: Builder, x: Operand, y: Operand) -> tuple[Operand, Operand]:
     """x + y and what rounding it loses (Knuth)."""
     total = x + y
     part = total - x
     return total, x - (total - part) + (y - part)
 
 
-def product(b: Builder, x: Operand, y: Operand) -> tuple[Value, Value]:
+def product(b: Builder, x: Operand, y: Operand) -> tuple[Operand, Operand]:
     """x y and what rounding it loses."""
     total = x * y
     return total, b.op("fma", x, y, -total)
 
 
-def sum_of_product(b: Builder, x: Operand, y: Operand, z: Operand) -> tuple[Value, Value]:
+def sum_of_product(b: Builder, x: Operand, y: Operand, z: Operand) -> tuple[Operand, Operand]:
     """x y + z and what rounding it loses; |z| >= |x y|, or z is 0."""
     total = b.op("fma", x, y, z)
     return total, b.op("fma", x, y, z - total)
 
 
-def quotient(b: Builder, top: Pair, bottom: Pair) -> tuple[Value, Value]:
+def quotient(b: Builder, top: Pair, bottom: Pair) -> tuple[Operand, Operand]:
     """top / bottom, by one division; 1 / bottom must neither overflow nor be denormal."""
     (n, n_rest), (d, d_rest) = top, bottom
     inverse = 1.0 / d
@@ -326,7 +326,7 @@ def quotient(b: Builder, top: Pair, bottom: Pair) -> tuple[Value, Value]:
     return q, left * inverse
 
 
-def counted(b: Builder, count: Value, bias: int) -> Value:
+def counted(b: Builder, count: Operand, bias: int) -> Operand:
     """As a float what stands in the bits. AVX2 has no conversion from 64 bits: of those it is put behind a
     power of two, and the bias goes with that; of float32 it stays."""
     form = form_of(count)
@@ -337,13 +337,13 @@ def counted(b: Builder, count: Value, bias: int) -> Value:
     return whole - (2.0**form.fraction + bias)
 
 
-def element(b: Builder, number: Operand, elements: tuple[float, ...]) -> Value:
+def element(b: Builder, number: Operand, elements: tuple[float, ...]) -> Operand:
     """The element of a table of floats by the lowest four bits of an unsigned number, of as many bits."""
     dtype = f32 if number.dtype is u32 else f64
     return b.op("table", number, *(Imm(value, dtype) for value in elements), dtype=dtype)
 
 
-def bits_of(b: Builder, number: Operand, elements: tuple[int, ...]) -> Value:
+def bits_of(b: Builder, number: Operand, elements: tuple[int, ...]) -> Operand:
     """The same of a table of bits."""
     return b.op("table", number, *(Imm(bits, number.dtype) for bits in elements), dtype=number.dtype)
 
@@ -356,13 +356,13 @@ def rows(text: str) -> list[tuple[float, ...]]:
     return [numbers[k : k + 16] for k in range(0, len(numbers), 16)]
 
 
-def quarter(b: Builder, x: Operand) -> Value:
+def quarter(b: Builder, x: Operand) -> Operand:
     """The number of the quarter of an octave in which x > 0 is: its last four bits are those of a table."""
     bits, form = as_bits(b, x), form_of(x)
     return bits >> form.fraction - 2
 
 
-def by_elements(b: Builder, number: Operand, x: Operand, terms: Sequence[tuple[float, ...]]) -> Value:
+def by_elements(b: Builder, number: Operand, x: Operand, terms: Sequence[tuple[float, ...]]) -> Operand:
     """The polynomial in x whose coefficients, lowest first, are elements of tables. A long one is two in
     x**2, of which none waits for the other."""
     if len(terms) > _LONG:
@@ -375,7 +375,7 @@ def by_elements(b: Builder, number: Operand, x: Operand, terms: Sequence[tuple[f
     return total
 
 
-def times(b: Builder, a: Operand, change: float) -> Value:
+def times(b: Builder, a: Operand, change: float) -> Operand:
     """a (1 + change) of a number that is not negative, rounded once; the change is small. Without operations
     on denormal numbers, which are multiplied as the integers that their bits are."""
     tiny, more = a < form_of(a).minimum, change
@@ -390,7 +390,7 @@ def times(b: Builder, a: Operand, change: float) -> Value:
 
 
 def where_any(
-    b: Builder, need: Value, values: tuple[Operand, ...], compute: Callable[[], tuple[Operand, ...]]
+    b: Builder, need: Operand, values: tuple[Operand, ...], compute: Callable[[], tuple[Operand, ...]]
 ) -> tuple[Operand, ...]:
     """`values`, in the lanes that `need` it those that are computed: at once for all lanes, if any does. A
     loop of one turn, or none, is a branch."""
@@ -404,8 +404,7 @@ def where_any(
     return body.results
 
 
-def where(b: Builder, need: Value, value: Operand, compute: Callable[[], tuple[Operand]]) -> Value:
+def where(b: Builder, need: Operand, value: Operand, compute: Callable[[], tuple[Operand]]) -> Operand:
     """The same of one value."""
     (result,) = where_any(b, need, (value,), compute)
-    assert isinstance(result, Value)
     return result

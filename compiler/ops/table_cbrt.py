@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import math
 
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from ..ir.types import DType, f32, f64
 from . import formulas as fo
 from . import steps as st
@@ -61,7 +61,7 @@ def _apart(dtype: DType, values: list[int]) -> tuple[Table, Table]:
     return high, fo.to(dtype, [v - fo.units(h) for v, h in zip(values, high, strict=True)])
 
 
-def _root(b: Builder, x: Operand) -> Value:
+def _root(b: Builder, x: Operand) -> Operand:
     """Of a positive normal number."""
     form, (roots, roots_rest), (parts, parts_rest) = st.form_of(x), _roots(x.dtype), _thirds(x.dtype)
     bits = st.as_bits(b, x)
@@ -82,7 +82,7 @@ def _root(b: Builder, x: Operand) -> Value:
     return st.as_float(b, st.as_bits(b, root) + up)
 
 
-def cbrt(b: Builder, x: Operand) -> Value:
+def cbrt(b: Builder, x: Operand) -> Operand:
     """Zeros, infinities and NaN stay."""
     form = st.form_of(x)
     a = abs(x)

@@ -7,7 +7,7 @@ by its A and polynomial P. A is about erf(c) / c, so that P is small and but one
 
 from __future__ import annotations
 
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from ..ir.types import f32, f64
 from . import steps as st
 
@@ -109,7 +109,7 @@ _ERF = {
 
 
 @st.odd(None, None)
-def erf(b: Builder, a: Operand) -> Value:
+def erf(b: Builder, a: Operand) -> Operand:
     """The error function. -0 at -0, 1 at inf, -1 at -inf."""
     form, step, low = st.form_of(a), _STEP[a.dtype], _SMALL[a.dtype]
     factors, *terms = st.rows(_ERF[a.dtype])

@@ -16,7 +16,7 @@ import functools
 import math
 
 from ..ir.data import data
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from ..ir.types import f32, f64
 from . import formulas as fo
 from . import steps as st
@@ -190,7 +190,7 @@ def _high(p: _Inverse, left: int) -> tuple[float, ...]:
 
 
 @st.odd(None, None)
-def erfinv(b: Builder, a: Operand) -> Value:
+def erfinv(b: Builder, a: Operand) -> Operand:
     """The inverse of erf. -0 at -0, inf at 1, -inf at -1, NaN beyond."""
     p, form = _ERFINV[a.dtype], st.form_of(a)
     bits = st.as_bits(b, a)
@@ -211,7 +211,7 @@ def _usual(b: Builder, a: Operand, p: _Inverse) -> Operand:
     bits = st.as_bits(b, rest)
     number = bits >> form.fraction - 4
     _, m = st.significand(b, bits)
-    r = b.op("fma", m, st.element(b, number, p.d), -1.0)
+    r: Operand = b.op("fma", m, st.element(b, number, p.d), -1.0)
     octaves = st.counted(b, number, 16 * form.bias)
     high = b.op("fma", octaves, -p.k / 16, st.element(b, number, _high(p, form.left)))
     low = r * st.horner(b, r, p.log)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 
 from ..ir.data import data
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from ..ir.types import DType, f32, f64
 from . import formulas as fo
 from . import steps as st
@@ -53,12 +53,12 @@ def e_terms(x: Operand) -> tuple[float, ...]:
 class Power:
     """e**x = scale + scale * q; `steps` is k in sixteenths, in the low bits."""
 
-    scale: Value
-    q: Value
-    steps: Value
+    scale: Operand
+    q: Operand
+    steps: Operand
 
 
-def reduced(b: Builder, x: Operand) -> tuple[Value, Value, Value]:
+def reduced(b: Builder, x: Operand) -> tuple[Operand, Operand, Operand]:
     """(shifted, k, r): x = k ln2 + r, but for what rounding ln2 lost; the low bits of `shifted` are k in
     sixteenths."""
     form = st.form_of(x)
@@ -97,13 +97,15 @@ def two_to(b: Builder, x: Operand) -> Power:
     return Power(scale, b.op("fma", r, st.horner(b, r, _TWO[x.dtype]), rest), steps)
 
 
-def looked_up(b: Builder, shifted: Value) -> tuple[Value, Value, Value]:
+def looked_up(b: Builder, shifted: Operand) -> tuple[Operand, Operand, Operand]:
     """S, what it lacks in parts of it, and k in sixteenths."""
     (powers, rests), steps = _powers(shifted.dtype), st.as_bits(b, shifted)
     return scaled(b, steps, powers), st.element(b, steps, rests), steps
 
 
-def scaled(b: Builder, steps: Value, powers: tuple[float, ...], down: bool = False, plus: int = 0) -> Value:
+def scaled(
+    b: Builder, steps: Operand, powers: tuple[float, ...], down: bool = False, plus: int = 0
+) -> Operand:
     """2**(k + plus), of k in sixteenths, or 2**(plus - k) if down, by its values for k from 0 to 15/16. Their
     exponents in the table are less by k, or more, so that all of k may be added as an integer."""
     form = st.form_of(steps)
@@ -116,12 +118,12 @@ def scaled(b: Builder, steps: Value, powers: tuple[float, ...], down: bool = Fal
     return st.as_float(b, b.op("sub" if down else "add", st.bits_of(b, steps, entries), places))
 
 
-def sum_of(b: Builder, x: Power) -> Value:
+def sum_of(b: Builder, x: Power) -> Operand:
     """S + S q."""
     return b.op("fma", x.scale, x.q, x.scale)
 
 
-def apart(b: Builder, x: Power) -> tuple[Value, Value, Value]:
+def apart(b: Builder, x: Power) -> tuple[Operand, Operand, Operand]:
     """(s, exponent, k): S = 2**k s, 1 <= s < 2, of a whole k; `exponent` is k in the place of an exponent."""
     form = st.form_of(x.scale)
     whole = x.steps & (1 << form.dtype.bits) - 16
@@ -130,7 +132,9 @@ def apart(b: Builder, x: Power) -> tuple[Value, Value, Value]:
     return s, exponent, st.as_float(b, whole) - form.shifter / 16
 
 
-def scaled_once(b: Builder, s: Operand, rest: Operand, more: Operand, exponent: Operand, k: Operand) -> Value:
+def scaled_once(
+    b: Builder, s: Operand, rest: Operand, more: Operand, exponent: Operand, k: Operand
+) -> Operand:
     """2**k (s (1 + more) + rest), rounded once where it is a denormal number, too: beside 2**(-126 - k), of
     float64 2**(-1022 - k), it has the last place of the result."""
     form = st.form_of(s)
@@ -143,7 +147,7 @@ def scaled_once(b: Builder, s: Operand, rest: Operand, more: Operand, exponent: 
     return b.op("scale", total - base, k)
 
 
-def rounded_once(b: Builder, x: Power) -> Value:
+def rounded_once(b: Builder, x: Power) -> Operand:
     """The power, also where it is a denormal number or overflows."""
     s, exponent, k = apart(b, x)
     return scaled_once(b, s, b.imm(0.0, s), x.q, exponent, k)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 
 from ..ir.data import data
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from ..ir.types import DType, f32, f64
 from . import formulas as fo
 from . import steps as st
@@ -122,10 +122,10 @@ def expm1(b: Builder, x: Operand) -> Operand:
 class _Powers:
     """Half of S and T, e**R - 1 and e**-R - 1."""
 
-    s: Value
-    t: Value
-    up: Value
-    down: Value
+    s: Operand
+    t: Operand
+    up: Operand
+    down: Operand
 
 
 def _powers(b: Builder, a: Operand) -> _Powers:
@@ -141,7 +141,7 @@ def _powers(b: Builder, a: Operand) -> _Powers:
     return _Powers(s, t, *(b.op("fma", z, b.op("fma", n, odd, even), n) for n in (r, minus)))
 
 
-def _half_power(b: Builder, a: Operand) -> Value:
+def _half_power(b: Builder, a: Operand) -> Operand:
     """e**a / 2, which e**-a does not count beside; inf from where it overflows."""
     power = e_to(b, st.at_most(b, a, _form(a)[0].ends[1]))
     s, _, k = apart(b, power)
@@ -158,7 +158,7 @@ def cosh(b: Builder, x: Operand) -> Operand:
     return st.where(b, a > p.usual, usual, lambda: (_half_power(b, a),))
 
 
-def sinh(b: Builder, x: Operand) -> Value:
+def sinh(b: Builder, x: Operand) -> Operand:
     """The hyperbolic sine. -0 at -0, inf at inf."""
     p, form = _form(x)
     a = abs(x)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from ..ir.types import f32, f64
 from . import steps as st
 from . import table_log
@@ -19,13 +19,13 @@ _LESS = 0.2  # so what is between 1 and 1.5 is wrong by 1/25 at most
 _LARGE = {f32: 2.0**60, f64: 2.0**500}  # from here on, it is log(2 x), and squares overflow
 
 
-def _inverse(b: Builder, x: Operand, beside: Operand) -> Value:
+def _inverse(b: Builder, x: Operand, beside: Operand) -> Operand:
     """About 1 / x of x >= 1, by 2 - x; that is the larger one near 1 alone."""
     other = st.about_inverse(b, x, _LESS)
     return b.op("select", beside > other, beside, other)
 
 
-def _from_one(b: Builder, x: Operand) -> Value:
+def _from_one(b: Builder, x: Operand) -> Operand:
     return _inverse(b, x, 2.0 - x)
 
 

@@ -17,7 +17,7 @@ import functools
 from collections.abc import Callable, Mapping
 
 from ..ir.data import data, replace
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from ..ir.types import DType, f32, f64
 from . import formulas as fo
 from . import steps as st
@@ -134,7 +134,7 @@ LOG10 = {
 }
 
 
-def rare(b: Builder, x: Operand) -> Value:
+def rare(b: Builder, x: Operand) -> Operand:
     """Whether x is no positive normal number."""
     least, inf = 1 << st.form_of(x).fraction, st.form_of(x).inf
     return st.as_bits(b, x) - least >= inf - least
@@ -148,13 +148,13 @@ def lifted(b: Builder, x: Operand) -> st.Pair:
     return y, b.op("select", tiny, b.imm(-form.lift, x), 0.0)
 
 
-def log_of_sum(b: Builder, y: st.Pair, octaves: Operand | None = None) -> Value:
+def log_of_sum(b: Builder, y: st.Pair, octaves: Operand | None = None) -> Operand:
     """ln(2**octaves (y + rest)); y is no denormal number, but may be at an end."""
     usual = _near(b, _terms(b, y[0], LN, octaves), y[1])
     return st.where(b, rare(b, y[0]), usual, lambda: (st.at_ends(b, y[0], usual),))
 
 
-def log_of(b: Builder, x: Operand, more: Operand) -> Value:
+def log_of(b: Builder, x: Operand, more: Operand) -> Operand:
     """ln(x) + more of a positive normal number."""
     terms = _terms(b, x, LN)
     return _near(b, replace(terms, low=terms.low + more))
@@ -179,14 +179,14 @@ def ln_twice(b: Builder, x: Operand, octaves: Operand | None = None, rest: Opera
 class _Terms:
     """log(x) = high + low + log(1 + r / c)."""
 
-    r: Value
-    high: Value
+    r: Operand
+    high: Operand
     low: Operand
-    d: Value
-    power: Callable[[], Value]  # 2**-k
+    d: Operand
+    power: Callable[[], Operand]  # 2**-k
     base: Logs
 
-    def beside(self, b: Builder, rest: Operand) -> Value:
+    def beside(self, b: Builder, rest: Operand) -> Operand:
         """low + rest / x."""
         part = rest * self.power() * self.d
         less = b.op("fma", self.r, self.r, -self.r)  # 1 / (1 + r) - 1
@@ -211,13 +211,13 @@ def _terms(b: Builder, x: Operand, by_type: Base, octaves: Operand | None = None
     if base.step[1]:
         low = b.op("fma", k, base.step[1], low)
 
-    def power() -> Value:
+    def power() -> Operand:
         return st.as_float(b, (2 * form.bias << form.fraction) - (bits - fraction))
 
     return _Terms(r, high, low, d, power, base)
 
 
-def _near(b: Builder, x: _Terms, rest: Operand | None = None) -> Value:
+def _near(b: Builder, x: _Terms, rest: Operand | None = None) -> Operand:
     """The logarithm of 2**octaves (x + rest)."""
     r, base = x.r, x.base
     low = x.low if rest is None else x.beside(b, rest)  # log(x + rest) = log(x) + rest / x
@@ -247,7 +247,7 @@ def log_twice(b: Builder, y: st.Pair) -> st.Pair:
 # --- the functions -------------------------------------------------------------------------------
 
 
-def _log(b: Builder, x: Operand, base: Base) -> Value:
+def _log(b: Builder, x: Operand, base: Base) -> Operand:
     """-inf at 0 and -0, NaN below, inf at inf."""
 
     def slowly() -> tuple[Operand]:

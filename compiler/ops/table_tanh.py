@@ -9,7 +9,7 @@ float32 but for 2**-40. Either way but one rounding counts.
 
 from __future__ import annotations
 
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from ..ir.types import f32, f64
 from . import steps as st
 
@@ -120,7 +120,7 @@ _TANH = {
 
 
 @st.odd(None, None)
-def tanh(b: Builder, x: Operand) -> Value:
+def tanh(b: Builder, x: Operand) -> Operand:
     """The hyperbolic tangent. -0 at -0, 1 at inf, -1 at -inf."""
     (centres, factors, start, *terms), form = st.rows(_TANH[x.dtype]), st.form_of(x)
     a = st.at_most(b, x, _LAST[x.dtype])

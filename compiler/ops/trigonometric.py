@@ -15,7 +15,7 @@ import functools
 from collections.abc import Callable
 from itertools import pairwise
 
-from ..ir.loop import Builder, Operand, Value
+from ..ir.loop import Builder, Operand
 from ..ir.types import f32, f64
 from . import formulas as fo
 from . import steps as st
@@ -63,7 +63,7 @@ def _two_over_pi() -> list[int]:
     return [(bits >> 1400 - 22 - 64 * k) % (1 << 64) for k in range(20)]
 
 
-def _window(b: Builder, at: Value, most: int) -> list[Value]:
+def _window(b: Builder, at: Operand, most: int) -> list[Operand]:
     """192 bits of 2/pi, from bit `at` (at most `most`) of its words on, as six words of 32 bits, lowest
     first."""
     number = at >> 6
@@ -76,7 +76,7 @@ def _window(b: Builder, at: Value, most: int) -> list[Value]:
         step //= 2
     up = at & 63
     down = 63 - up
-    found: list[Value] = []
+    found: list[Operand] = []
     for high, low in pairwise(words):
         rest = low >> 1 >> down
         word = high << up | rest
@@ -84,12 +84,14 @@ def _window(b: Builder, at: Value, most: int) -> list[Value]:
     return found
 
 
-def _whole(b: Builder, bits: Value) -> Value:
+def _whole(b: Builder, bits: Operand) -> Operand:
     """The float64 of an integer below 2**52."""
     return st.as_float(b, bits | 0x433 << 52) - 2.0**52
 
 
-def _by_integers(b: Builder, x: Operand, top: int, turn: int, offset: int) -> tuple[Value, Value, Value]:
+def _by_integers(
+    b: Builder, x: Operand, top: int, turn: int, offset: int
+) -> tuple[Operand, Operand, Operand]:
     """(r, rest, k) of 2**20 <= |x| < 2**top: |x| = (k + offset/2) u + r + rest, the unit u being pi/2 if
     turn is 2, pi if turn is 1; all three negated (the offset counted into k) where x is negative. inf gives
     NaN."""
@@ -98,14 +100,14 @@ def _by_integers(b: Builder, x: Operand, top: int, turn: int, offset: int) -> tu
     window = _window(b, exponent - (1075 - 40), top - 1 - 52 + 40)
     m = bits & (1 << 52) - 1 | 1 << 52
     m_low, m_high = m & 0xFFFFFFFF, m >> 32
-    columns: list[list[Value]] = [[] for _ in range(8)]
+    columns: list[list[Operand]] = [[] for _ in range(8)]
     for n, word in enumerate(window):
         for place, part in ((n, m_low), (n + 1, m_high)):
             if place < 6:
                 both = part * word
                 columns[place].append(both & 0xFFFFFFFF)
                 columns[place + 1].append(both >> 32)
-    digits: list[Value] = []
+    digits: list[Operand] = []
     for n, column in enumerate(columns[:6]):
         total = functools.reduce(lambda x, y: x + y, column)
         digits.append(total & 0xFFFFFFFF)
@@ -176,13 +178,13 @@ def _reduced64(b: Builder, x: Operand) -> tuple[Operand, Operand, Operand]:
 # --- the functions -------------------------------------------------------------------------------
 
 
-def _negated(b: Builder, x: Operand, k: Operand, bit: int) -> Value:
+def _negated(b: Builder, x: Operand, k: Operand, bit: int) -> Operand:
     """-x if that bit of k is set."""
     sign = k << 63 - bit & st.F64.sign
     return st.as_float(b, st.as_bits(b, x) ^ sign)
 
 
-def _polynomial(b: Builder, r: Operand, coefficients: tuple[float, ...]) -> Value:
+def _polynomial(b: Builder, r: Operand, coefficients: tuple[float, ...]) -> Operand:
     return r * st.horner(b, r * r, coefficients)
 
 
@@ -209,7 +211,7 @@ def _both64(b: Builder, r: Operand, rest: Operand) -> tuple[tuple[Operand, Opera
     return (r, sine), (w, b.op("fma", z * z, st.horner(b, z, _COS64), lost))
 
 
-def _odd(b: Builder, k: Operand) -> Value:
+def _odd(b: Builder, k: Operand) -> Operand:
     return b.op("ne", k & 1, 0)
 
 
@@ -234,7 +236,7 @@ def _tan32(b: Builder, x: Operand) -> Operand:
     minus = -k
     start = b.op("fma", minus, first, x)
     r = b.op("fma", minus, second, start)
-    less = b.op("fma", k, third, b.op("fma", k, second, r - start))
+    less: Operand = b.op("fma", k, third, b.op("fma", k, second, r - start))
     y = b.op("fma", r, r, -0.5)  # with less error than r r, where that is largest
     less = less * b.op("fma", y, 1.6, 1.8)  # about 1 + t**2
     t, t_rest = st.fast_sum(b, r, b.op("fma", r, st.horner(b, y, _TAN), -less))
