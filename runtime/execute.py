@@ -180,14 +180,19 @@ class Executable:
         return sorted(found)
 
 
+def _checked(what: str, array: object, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{what}: expected a NumPy array, got {type(array).__name__}")
+    if array.dtype.newbyteorder("=") != dtype:
+        raise TypeError(f"{what}: expected dtype {dtype}, got {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"{what}: expected shape {shape}, got {array.shape}")
+    return array
+
+
 def _source(array: object, dtype: np.dtype[Any], shape: tuple[int, ...], k: int) -> Array:
     """Input k as native code may read it."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"input {k}: expected a NumPy array, got {type(array).__name__}")
-    if array.dtype != dtype and array.dtype.newbyteorder("=") != dtype:
-        raise TypeError(f"input {k}: expected dtype {dtype}, got {array.dtype}")
-    if array.shape != shape:
-        raise ValueError(f"input {k}: expected shape {shape}, got {array.shape}")
+    array = _checked(f"input {k}", array, dtype, shape)
     if array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative:
         return array
     return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
@@ -199,12 +204,7 @@ def _target(array: object, dtype: np.dtype[Any], shape: tuple[int, ...], k: int)
         # NumPy makes a small array in a tenth of the time.
         small = dtype.itemsize * math.prod(shape) <= SMALL_BYTES
         return np.empty(shape, dtype) if small else memory.array(shape, dtype)
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"output {k}: expected a NumPy array, got {type(array).__name__}")
-    if array.dtype.newbyteorder("=") != dtype:
-        raise TypeError(f"output {k}: expected dtype {dtype}, got {array.dtype}")
-    if array.shape != shape:
-        raise ValueError(f"output {k}: expected shape {shape}, got {array.shape}")
+    array = _checked(f"output {k}", array, dtype, shape)
     if not array.flags.writeable:
         raise ValueError(f"output {k}: the array is read-only")
     if not array.flags.c_contiguous and _overlaps(array):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import heapq
 import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -105,7 +104,7 @@ def launch(
     found = module.entries.get(entry)
     if found is None:
         raise PtxError("launch", f"no entry `{entry}`; there are {sorted(module.entries)}")
-    return _Launch(module, found, _dims(grid), _dims(block), args, memory, dynamic_shared).run()
+    return Launch(module, found, _dims(grid), _dims(block), args, memory, dynamic_shared).run()
 
 
 def _dims(size: int | tuple[int, ...]) -> Dims:
@@ -133,7 +132,7 @@ def argument(parameter: Parameter, value: Argument) -> bytes:
     return (value % (1 << 8 * size)).to_bytes(size, "little")
 
 
-class _Launch:
+class Launch:
     def __init__(
         self, module: Module, entry: Entry, grid: Dims, block: Dims, args: Sequence[Argument], memory: Memory,
         dynamic: int,
@@ -255,30 +254,23 @@ class _Launch:
             offsets, sizes, end = self.layouts[space]
             spaces[space] = fresh(space, offsets, sizes, end, rows)
         shadows["shared"] = Shadow(spaces["shared"].data.size, self.granules["shared"])
-        return Batch(
-            self.module, self.entry, self.grid, self.block, first, count, spaces, shadows, self.addresses,
-            self.counts, self.between, self.now,
-        )  # fmt: skip
+        return Batch(self, first, count, spaces, shadows)
 
     # one batch
 
     def run_batch(self, batch: Batch) -> None:
         waiting: dict[int, list[Array]] = {0: [batch.everyone]}
-        heap = [0]
 
         def send(lanes: Array, target: int) -> None:
             if lanes.size and target in self.ends:  # nobody waits for threads that only end
                 self.run_block(batch, Group(batch, lanes), target, send)
             elif lanes.size:
-                if target not in waiting:
-                    waiting[target] = []
-                    heapq.heappush(heap, target)
-                waiting[target].append(lanes)
+                waiting.setdefault(target, []).append(lanes)
 
         for _ in range(LIMIT):
-            if not heap:
+            if not waiting:
                 break
-            number = heapq.heappop(heap)
+            number = min(waiting)
             arrived = waiting.pop(number)
             lanes = arrived[0] if len(arrived) == 1 else np.sort(np.concatenate(arrived))
             self.run_block(batch, Group(batch, lanes), number, send)

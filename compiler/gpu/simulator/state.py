@@ -5,14 +5,16 @@ together.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .between import Between
-from .counts import Counts
 from .memory import Space
-from .ptx import Array, Entry, Instruction, Module, PtxError
+from .ptx import Array, Instruction, PtxError
 from .races import Race, Shadow, Who
+
+if TYPE_CHECKING:
+    from .machine import Launch
 
 Dims = tuple[int, int, int]
 Env = list[Array | None]
@@ -24,14 +26,12 @@ class Batch:
     """
 
     def __init__(
-        self, module: Module, entry: Entry, grid: Dims, block: Dims, first: int, blocks: int,
-        spaces: dict[str, Space], shadows: dict[str, Shadow], addresses: dict[str, Array],
-        counts: Counts, between: Between | None, now: int,
-    ) -> None:  # fmt: skip
-        self.module, self.entry, self.grid, self.block_dims = module, entry, grid, block
+        self, of: Launch, first: int, blocks: int, spaces: dict[str, Space], shadows: dict[str, Shadow]
+    ) -> None:
+        self.module, self.grid, self.block_dims = of.module, of.grid, of.block
         self.first, self.blocks = first, blocks
-        self.spaces, self.shadows, self.addresses, self.counts = spaces, shadows, addresses, counts
-        self.threads = block[0] * block[1] * block[2]
+        self.spaces, self.shadows, self.addresses, self.counts = spaces, shadows, of.addresses, of.counts
+        self.threads, self.between, now = of.threads, of.between, of.now
         self.size = size = blocks * self.threads
         self.warps_of_block = -(-self.threads // 32)
         self.block = np.repeat(np.arange(blocks), self.threads)
@@ -42,10 +42,10 @@ class Batch:
         self.place = self.warp << 5 | self.lane
         self.rows = {"shared": self.block, "local": np.arange(size)}
         self.alive = np.ones(size, np.bool_)
-        self.between, self.now = between, now
+        self.now = now
         self.clock, self.barrier = np.full(size, now), np.full(size, now)
-        self.values: Env = [None] * len(entry.registers)
-        self.known: list[Array | bool] = [False] * len(entry.registers)
+        self.values: Env = [None] * len(of.entry.registers)
+        self.known: list[Array | bool] = [False] * len(of.entry.registers)
         self.waiting = np.full(size, -1, np.int64)  # at the barrier of this block of code
         self.barrier_number = np.zeros(size, np.int64)
         self.everyone = np.arange(size)
