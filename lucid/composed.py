@@ -100,13 +100,16 @@ def softplus(x: Node, beta: float = 1.0) -> Node:
 
 @_of_floats(np.tanh)
 def logit(x: Node) -> Node:
-    """log(x / (1 - x)): around 1/2, where logarithms cancel, 2 arctanh(2x - 1)."""
-    half = ops.const(0.5, x)
+    """log(x / (1 - x)): around 1/2, where logarithms cancel, 2 arctanh(2x - 1); else of the lesser one of x
+    and 1 - x, log(m) - log(1 - m), the latter by that arctanh, too."""
+    half, one = ops.const(0.5, x), ops.const(1, x)
     offset = ops.SUB(x, half)
-    middle = ops.LT(ops.ABS(offset), ops.const(0.25, x))
-    near = _times(ops.ARCTANH(_times(ops.WHERE(middle, offset, ops.const(0, x)), 2)), 2)
-    far = ops.WHERE(middle, half, x)
-    return ops.WHERE(middle, near, ops.SUB(ops.LOG(far), ops.LOG1P(ops.NEG(far))))
+    middle, low = ops.LT(ops.ABS(offset), ops.const(0.25, x)), ops.LT(x, half)
+    m = ops.WHERE(middle, half, ops.WHERE(low, x, ops.SUB(one, x)))
+    part = ops.DIV(m, ops.SUB(ops.const(2, x), m))
+    near = _times(ops.ARCTANH(ops.WHERE(middle, _times(offset, 2), part)), 2)
+    far = ops.ADD(ops.LOG(m), near)
+    return ops.WHERE(middle, near, ops.WHERE(low, far, ops.NEG(far)))
 
 
 @_of_floats(np.arctan2)
