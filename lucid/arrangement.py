@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 
+def column_major(order: object) -> bool:
+    """What is asked of the order of elements. ValueError for "A" and "K": how a tensor lies is not shown."""
+    if order not in ("C", "F"):
+        raise ValueError(here(f"order must be 'C' or 'F', not {order!r}"))
+    return order == "F"
+
+
 @bounds
 class Arrangement:
     """What Tensor inherits; it says how a result is made."""
@@ -38,10 +45,15 @@ class Arrangement:
 
     # --- shapes ----------------------------------------------------------------------------------
 
-    def reshape(self, shape: Any, *more: Any, copy: bool | None = None) -> Tensor:
-        """The same elements in row-major order; one extent may be -1: `x.reshape((2, -1))` or
-        `x.reshape(2, -1)`. ValueError if they do not fit. With `copy` it is no view (`views.py`)."""
-        made = self._apply(shapes.reshape, self, shape=_listed((shape, *more)))
+    def reshape(self, shape: Any, *more: Any, order: str = "C", copy: bool | None = None) -> Tensor:
+        """The same elements in row-major order (column-major for order "F"); one extent may be -1:
+        `x.reshape((2, -1))` or `x.reshape(2, -1)`. ValueError if they do not fit. With `copy` it is no view
+        (`views.py`)."""
+        listed = _listed((shape, *more))
+        if column_major(order):
+            made = self.permute().reshape(listed[::-1]).permute()
+        else:
+            made = self._apply(shapes.reshape, self, shape=listed)
         return alone(made) if copy else made
 
     def transpose(self, axes: Any = None, *more: Any) -> Tensor:

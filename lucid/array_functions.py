@@ -16,8 +16,8 @@ from . import contractions, joins, shapes, totals
 from .creation import given as asarray
 from .errors import public
 from .named import as_function, name_all
-from .promote import joint_shape, whole
-from .reductions import maybe
+from .promote import cast, joint_shape, whole
+from .reductions import mask, maybe, one_of
 from .shapes import Axes
 from .tensor import Tensor, apply
 
@@ -56,9 +56,9 @@ ptp = as_function(Tensor.ptp)
 def _extreme(build: Callable[..., Node], doc: str) -> Callable[..., Tensor]:
     def function(
         x: Any, axis: Axes = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
+        initial: Any = None, where: Any = True, *, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
-        return asarray(x)._reduced(build, axis, dim, keepdims or keepdim, out)
+        return asarray(x)._reduced(build, axis, dim, keepdims or keepdim, out, mask(where), initial)
 
     function.__doc__ = doc
     return public(function)
@@ -67,10 +67,11 @@ def _extreme(build: Callable[..., Node], doc: str) -> Callable[..., Tensor]:
 def _spread(build: Callable[..., Node], doc: str) -> Callable[..., Tensor]:
     def function(
         x: Any, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
-        keepdims: bool = False, *, correction: float | None = None, dim: Axes = None, keepdim: bool = False,
+        keepdims: bool = False, *, where: Any = True, mean: Any = None, correction: float | None = None,
+        dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         more = {"dtype": maybe(dtype), "ddof": ddof if correction is None else correction}
-        return asarray(x)._reduced(build, axis, dim, keepdims or keepdim, out, **more)
+        return asarray(x)._reduced(build, axis, dim, keepdims or keepdim, out, mask(where), mean, **more)
 
     function.__doc__ = doc
     return public(function)
@@ -85,11 +86,11 @@ nanvar = _spread(totals.nanvar, "The variance of what is not NaN; the divisor is
 @public
 def nanprod(
     x: Any, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
-    *, dim: Axes = None, keepdim: bool = False,
+    initial: Any = None, where: Any = True, *, dim: Axes = None, keepdim: bool = False,
 ) -> Tensor:  # fmt: skip
     """The product of what is not NaN."""
-    kind = maybe(dtype)
-    return asarray(x)._reduced(totals.nanprod, axis, dim, keepdims or keepdim, out, dtype=kind)
+    kept = keepdims or keepdim
+    return asarray(x)._summed(totals.nanprod, axis, dim, dtype, kept, out, mask(where), initial)
 
 
 @public
@@ -138,25 +139,27 @@ def _concatenate(*nodes: Node, axis: int | None, dtype: Any) -> Node:
 
 
 @public
-def stack(arrays: Any, axis: int = 0, out: None = None, *, dim: int | None = None) -> Tensor:
+def stack(
+    arrays: Any, axis: int = 0, out: None = None, *, dtype: Any = None, dim: int | None = None
+) -> Tensor:
     """Arrays of one shape along a new axis."""
     if out is not None:
         raise TypeError("out: tensors are immutable; use the result")
-    return apply(_stack, *_tensors(arrays), axis=axis if dim is None else dim)
+    return apply(_stack, *_tensors(arrays), axis=axis if dim is None else dim, dtype=maybe(dtype))
 
 
-def _stack(*nodes: Node, axis: int) -> Node:
-    return joins.stack(nodes, axis=axis)
+def _stack(*nodes: Node, axis: int, dtype: Any) -> Node:
+    return joins.stack(nodes if dtype is None else [cast(n, dtype) for n in nodes], axis=axis)
 
 
-def _at_least(ndim: int, axis: int | None, doc: str) -> Callable[[Any], Tensor]:
-    def build(*nodes: Node) -> Node:
+def _at_least(ndim: int, axis: int | None, doc: str) -> Callable[..., Tensor]:
+    def build(*nodes: Node, dtype: Any) -> Node:
         raised = [joins.at_least(n, ndim) for n in nodes]
         at = axis if axis is not None else (0 if raised and raised[0].type.ndim == 1 else 1)
-        return joins.concatenate(raised, axis=at)
+        return joins.concatenate(raised, axis=at, dtype=dtype)
 
-    def function(arrays: Any) -> Tensor:
-        return apply(build, *_tensors(arrays))
+    def function(arrays: Any, *, dtype: Any = None) -> Tensor:
+        return apply(build, *_tensors(arrays), dtype=maybe(dtype))
 
     function.__doc__ = doc
     return public(function)
@@ -297,19 +300,36 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
     """NumPy's: `pad_width` before and behind each axis, as one number, one pair or a pair for each axis.
     `mode`: "constant", "edge", "reflect", "symmetric" or "wrap". (`nn.functional.pad` is PyTorch's.)"""
     x = asarray(x)
-    try:
-        pairs = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist() if x.ndim else []
-    except ValueError:
-        raise ValueError(
-            f"pad: pad_width must be a number, a pair (before, behind), or a pair for each of {x.ndim} axes, "
-            f"not {pad_width!r}; nn.functional.pad takes PyTorch's list"
-        ) from None
+    if isinstance(pad_width, dict):
+        named = {shapes.normal_axis(k, x.ndim): v for k, v in pad_width.items()}
+        pad_width = [np.broadcast_to(named.get(k, 0), 2) for k in range(x.ndim)]
+    pairs = _pairs("pad_width", pad_width, x.ndim)
     if any(not isinstance(w, int) for pair in pairs for w in pair):
         raise TypeError("pad: widths must be integers")
     if any(w < 0 for pair in pairs for w in pair):
         raise ValueError(f"pad: widths must not be negative, got {pairs}")
     widths = [(lo, hi) for lo, hi in pairs]
+    if isinstance(constant_values, list | tuple):  # axis by axis, so that corners have the last one's
+        for at, ends in enumerate(_pairs("constant_values", constant_values, x.ndim)):
+            for end, value in enumerate(ends):
+                own = [
+                    tuple(w if (k, e) == (at, end) else 0 for e, w in enumerate(widths[k]))
+                    for k in range(x.ndim)
+                ]
+                x = apply(joins.padded, x, value, widths=own, mode=mode)
+        return x  # type: ignore[no-any-return]
     return apply(joins.padded, x, constant_values, widths=widths, mode=mode)
+
+
+def _pairs(what: str, given: Any, ndim: int) -> list[Any]:
+    """One number, one pair (before, behind) or one for each axis, as a pair for each."""
+    try:
+        return np.broadcast_to(np.asarray(given), (ndim, 2)).tolist() if ndim else []
+    except ValueError:
+        raise ValueError(
+            f"pad: {what} must be a number, a pair (before, behind), or a pair for each of {ndim} axes, "
+            f"not {given!r}; nn.functional.pad takes PyTorch's list"
+        ) from None
 
 
 @public
@@ -383,12 +403,16 @@ def adjoint(x: Any) -> Tensor:
 
 
 @public
-def einsum(formula: str, *operands: Any) -> Tensor:
-    """NumPy's: `einsum("bij,bjk->bik", a, b)` is the sum of products over the letters that the result lacks.
-    Any number of operands, two at a time; letters may repeat, `...` stands for axes that broadcast."""
+def einsum(formula: Any, *operands: Any, out: None = None, optimize: Any = True, dtype: Any = None) -> Tensor:
+    """NumPy's: `einsum("bij,bjk->bik", a, b)` is the sum of products over the letters that the result lacks;
+    or `einsum(a, [0, 1, 2], b, [0, 2, 3], [0, 1, 3])`. Any number of operands, two at a time, in an order of
+    lucid's own, whatever `optimize` says; letters may repeat, `...` stands for axes that broadcast."""
+    if out is not None:
+        raise TypeError("out: tensors are immutable; use the result")
     if not isinstance(formula, str):
-        raise TypeError(f"einsum: expected a formula as text, not {type(formula).__name__}")
-    return apply(contractions.einsum, *map(asarray, operands), formula=formula)
+        formula, operands = contractions.lettered(formula, *operands)
+    given = [asarray(x) if dtype is None else asarray(x).astype(dtype) for x in operands]
+    return apply(contractions.einsum, *given, formula=formula)
 
 
 @public
@@ -398,9 +422,15 @@ def tensordot(a: Any, b: Any, axes: Any = 2, *, dims: Any = None) -> Tensor:
 
 
 @public
-def cross(a: Any, b: Any, axis: int = -1, *, dim: int | None = None) -> Tensor:
-    """The vector product of vectors of three elements."""
-    return apply(contractions.cross, asarray(a), asarray(b), axis=axis if dim is None else dim)
+def cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None,
+    *, dim: int | None = None,
+) -> Tensor:  # fmt: skip
+    """The vector product of vectors of three elements, along these axes of a, of b and of the result, or
+    along the same `axis` of all."""
+    first, second, result = (axisa, axisb, axisc) if one_of(axis, dim) is None else (one_of(axis, dim),) * 3
+    made = apply(contractions.cross, asarray(a).moveaxis(first, -1), asarray(b).moveaxis(second, -1))
+    return made.moveaxis(-1, result)
 
 
 def _matrices(name: str, *ndims: int) -> Callable[[Any, Any], Tensor]:

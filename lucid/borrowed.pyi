@@ -35,11 +35,11 @@ class Borrowed:
     def allclose(self, b: Any, rtol: float = ..., atol: float = ..., equal_nan: bool = ...) -> bool:
         """Whether all elements are close, as `isclose` says; TraceError in a compiled function."""
 
-    def amax(self, axis: Any = ..., out: None = ..., keepdims: bool = ..., *, dim: Any = ..., keepdim: bool = ...) -> Tensor:
-        """NaN wins. Equal greatest elements share the gradient. ValueError for no elements."""
+    def amax(self, axis: Any = ..., out: None = ..., keepdims: bool = ..., initial: Any = ..., where: Any = ..., *, dim: Any = ..., keepdim: bool = ...) -> Tensor:
+        """NaN wins. Equal greatest elements share the gradient. ValueError for none, without `initial`."""
 
-    def amin(self, axis: Any = ..., out: None = ..., keepdims: bool = ..., *, dim: Any = ..., keepdim: bool = ...) -> Tensor:
-        """NaN wins. Equal least elements share the gradient. ValueError for no elements."""
+    def amin(self, axis: Any = ..., out: None = ..., keepdims: bool = ..., initial: Any = ..., where: Any = ..., *, dim: Any = ..., keepdim: bool = ...) -> Tensor:
+        """NaN wins. Equal least elements share the gradient. ValueError for none, without `initial`."""
 
     def aminmax(self, *, dim: int | None = ..., keepdim: bool = ...) -> Any:
         """The least and the greatest, of all elements or along an axis: `.min`, `.max`, by one kernel."""
@@ -112,8 +112,9 @@ Outside of compiled functions, or of a condition that is known."""
         """The covariances of the rows of m (of its columns, if not `rowvar`); in float64, as NumPy's. A column
 counts `fweights` times (integers), and as much as `aweights` says."""
 
-    def cross(self, b: Any, axis: int = ..., *, dim: int | None = ...) -> Tensor:
-        """The vector product of vectors of three elements."""
+    def cross(self, b: Any, axisa: int = ..., axisb: int = ..., axisc: int = ..., axis: int | None = ..., *, dim: int | None = ...) -> Tensor:
+        """The vector product of vectors of three elements, along these axes of a, of b and of the result, or
+along the same `axis` of all."""
 
     def deg2rad(self) -> Tensor:
         """Degrees as radians."""

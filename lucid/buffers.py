@@ -50,9 +50,9 @@ def fromstring(string: str, dtype: Any = float, count: int = -1, *, sep: str) ->
 
 
 @public
-def asanyarray(x: Any, dtype: Any = None) -> Tensor:
+def asanyarray(x: Any, dtype: Any = None, *, device: Any = None) -> Tensor:
     """`asarray`: there are no other kinds."""
-    return asarray(x, dtype)
+    return asarray(x, dtype, device=device)
 
 
 @public

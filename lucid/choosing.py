@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import subscripts
+from .arrangement import column_major
 from .array_functions import broadcast_tensors, stack
 from .assembly import resize
 from .creation import arange, ones, values_of
@@ -312,9 +313,11 @@ def triu_indices_from(x: Any, k: int = 0) -> tuple[Tensor, ...]:
 
 
 @public
-def unravel_index(indices: Any, shape: Any) -> tuple[Tensor, ...]:
-    """The index along each axis of an array of `shape` of its elements `indices`, row-major. IndexError for
-    one that is outside."""
+def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Tensor, ...]:
+    """The index along each axis of an array of `shape` of its elements `indices`, row-major (for order "F"
+    column-major). IndexError for one that is outside."""
+    if column_major(order):
+        return unravel_index(indices, tuple(np.atleast_1d(shape))[::-1])[::-1]
     extents = tuple(whole("an extent", n) for n in np.atleast_1d(shape))
     rest = _numbered(_ints("unravel_index", indices), int(np.prod(extents, dtype=object)), "raise")
     found: list[Tensor] = []
@@ -325,9 +328,13 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Tensor, ...]:
 
 
 @public
-def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise") -> Tensor:
-    """The numbers, row-major, of the elements of an array of `dims` at these indices, one array an axis.
-    IndexError for one that is outside; with mode "wrap" they go round, with "clip" the nearest stands."""
+def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> Tensor:
+    """The numbers, row-major (for order "F" column-major), of the elements of an array of `dims` at these
+    indices, one array an axis. IndexError for one that is outside; with mode "wrap" they go round, with
+    "clip" the nearest stands."""
+    if column_major(order):
+        way = mode[::-1] if isinstance(mode, tuple) else mode
+        return ravel_multi_index(tuple(multi_index)[::-1], tuple(np.atleast_1d(dims))[::-1], way)
     extents = tuple(whole("an extent", n) for n in np.atleast_1d(dims))
     parts = [_ints("ravel_multi_index", x) for x in multi_index]
     if len(parts) != len(extents):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import index
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +42,22 @@ class Term:
         axes = tuple(k for k, x in enumerate(self.letters) if x in letters)
         kept = "".join(x for x in self.letters if x not in letters)
         return Term(ops.sum_(self.node, axes), kept) if axes else self
+
+
+def lettered(*given: Any) -> tuple[str, tuple[Any, ...]]:
+    """The formula and the operands of `einsum(a, [0, 1], b, [1, 2], [0, 2])`."""
+    lists = [*given[1::2], *([given[-1]] if len(given) % 2 else [])]
+    if any(not isinstance(axes, list | tuple) for axes in lists):
+        raise TypeError(
+            "einsum: expected a formula as text, or each operand with a list of its axes behind it"
+        )
+    letters = sorted(_LETTERS)  # an order of result that is not said is that of these
+    try:
+        parts = ["".join("..." if k is Ellipsis else letters[index(k)] for k in axes) for axes in lists]
+    except (TypeError, IndexError):
+        raise ValueError(f"einsum: axes are ints below {len(letters)} or ..., not {lists}") from None
+    count = len(given) // 2
+    return "->".join([",".join(parts[:count]), *parts[count:]]), given[: 2 * count : 2]
 
 
 def parse(formula: str, nodes: Sequence[Node]) -> tuple[list[str], str]:

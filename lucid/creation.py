@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Node
 from lucid.compiler.ir.types import DType, b1, f64, i64, tensor_type
 
-from . import dlpack, joins
+from . import dlpack, joins, shapes
+from . import elementwise as ew
 from .context import MODE
 from .defaults import default_complex, default_float, float_or_default
 from .engine import Array, leaf
@@ -157,7 +158,7 @@ def from_numpy(array: Array, requires_grad: bool = False) -> Tensor:
 _NO_SHAPES = (str, bytes, bytearray, memoryview, dict, set, frozenset)
 
 
-def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
+def _shape(shape: Sequence[Any]) -> tuple[int, ...]:
     """(2, 3), and ((2, 3),) alike. TypeError for what is no int, ValueError for one below 0."""
     listed: Any = shape
     if len(shape) == 1 and not hasattr(shape[0], "__index__"):
@@ -189,8 +190,11 @@ def _extent(n: Any) -> int:
         raise no_shape(f"a {type(n).__name__} in it") from None
 
 
-def _filled(value: Any, shape: tuple[Any, ...], dtype: object, requires_grad: bool, device: Device) -> Tensor:
+def _filled(value: Any, shape: Sequence[Any], dtype: object, requires_grad: bool, device: Device) -> Tensor:
     """`value`: a literal of lucid's own."""
+
+    if len(shape) == 2 and dtype is None and isinstance(shape[1], type | np.dtype | str):
+        *shape, dtype = shape  # NumPy's place of it
 
     def build() -> Node:
         kind = float_or_default(dtype)
@@ -234,7 +238,7 @@ def empty(
 
 @public
 def full(
-    shape: Any, fill_value: Any, *, dtype: object = None, requires_grad: bool = False, device: Device = None
+    shape: Any, fill_value: Any, dtype: object = None, *, requires_grad: bool = False, device: Device = None
 ) -> Tensor:
     """Everywhere `fill_value`: a number, or a tensor that broadcasts to `shape`. Python floats make
     float32, ints int64, bools bool, complex numbers complex64."""
@@ -268,24 +272,28 @@ def scalar_tensor(
 
 
 @public
-def zeros_like(x: Any, *, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
-    like = asarray(x)
-    return _filled(0, like.shape, dtype or like.dtype, requires_grad, device or device_of(like))
+def zeros_like(
+    x: Any, dtype: object = None, *, shape: Any = None, requires_grad: bool = False, device: Device = None
+) -> Tensor:
+    return full_like(x, 0, dtype, shape=shape, requires_grad=requires_grad, device=device)
 
 
 @public
-def ones_like(x: Any, *, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
-    like = asarray(x)
-    return _filled(1, like.shape, dtype or like.dtype, requires_grad, device or device_of(like))
+def ones_like(
+    x: Any, dtype: object = None, *, shape: Any = None, requires_grad: bool = False, device: Device = None
+) -> Tensor:
+    return full_like(x, 1, dtype, shape=shape, requires_grad=requires_grad, device=device)
 
 
 @public
 def full_like(
-    x: Any, fill_value: Any, *, dtype: object = None, requires_grad: bool = False, device: Device = None
-) -> Tensor:
+    x: Any, fill_value: Any, dtype: object = None, *,
+    shape: Any = None, requires_grad: bool = False, device: Device = None,
+) -> Tensor:  # fmt: skip
+    """Of the shape (or of another `shape`) and the dtype of x."""
     like = asarray(x)
     return full(
-        like.shape, fill_value, dtype=dtype or like.dtype, requires_grad=requires_grad,
+        like.shape if shape is None else shape, fill_value, dtype or like.dtype, requires_grad=requires_grad,
         device=device or device_of(like),
     )  # fmt: skip
 
@@ -306,9 +314,11 @@ def _made(array: Array, dtype: object, requires_grad: bool) -> Tensor:
 
 
 @public
-def empty_like(x: Any, *, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
+def empty_like(
+    x: Any, dtype: object = None, *, shape: Any = None, requires_grad: bool = False, device: Device = None
+) -> Tensor:
     """Some values; do not rely on which."""
-    return zeros_like(x, dtype=dtype, requires_grad=requires_grad, device=device)
+    return zeros_like(x, dtype, shape=shape, requires_grad=requires_grad, device=device)
 
 
 def _places(
@@ -322,23 +332,23 @@ def _places(
 
 @public
 def eye(
-    n: int, m: int | None = None, k: int = 0, *,
-    dtype: object = None, requires_grad: bool = False, device: Device = None,
+    n: int, m: int | None = None, k: int = 0, dtype: object = None, *,
+    requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """Ones on the k-th diagonal of an n × m matrix (m = n if left out)."""
     return _places(joins.on_diagonal, n, m, k, dtype, requires_grad, device)
 
 
 @public
-def identity(n: int, *, dtype: object = None, requires_grad: bool = False, device: Device = None) -> Tensor:
+def identity(n: int, dtype: object = None, *, requires_grad: bool = False, device: Device = None) -> Tensor:
     """Ones on the diagonal of an n × n matrix."""
     return eye(n, dtype=dtype, requires_grad=requires_grad, device=device)
 
 
 @public
 def tri(
-    n: int, m: int | None = None, k: int = 0, *,
-    dtype: object = None, requires_grad: bool = False, device: Device = None,
+    n: int, m: int | None = None, k: int = 0, dtype: object = None, *,
+    requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """Ones on the k-th diagonal of an n × m matrix and below."""
     return _places(joins.below, n, m, k, dtype, requires_grad, device)
@@ -367,8 +377,8 @@ def _steps(first: float, step: float, count: int, dtype: DType) -> Node:
 
 @public
 def arange(
-    start: float, stop: float | None = None, step: float = 1, *,
-    end: float | None = None, dtype: object = None, requires_grad: bool = False, device: Device = None,
+    start: float, stop: float | None = None, step: float = 1, dtype: object = None, *,
+    end: float | None = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """As NumPy's (`end` is PyTorch's name for `stop`); int64 for integers, float32 for Python floats.
     ValueError for a step of 0."""
@@ -415,44 +425,77 @@ def _ends(name: str, start: Any, stop: Any, num: int, endpoint: Any) -> tuple[fl
     return first, last, count
 
 
+def _between(
+    name: str, start: Any, stop: Any, num: int, endpoint: Any, axis: int, dtype: object, requires_grad: bool,
+    device: Device,
+    made: Callable[[Node], Node] = lambda x: x,
+) -> Tensor:  # fmt: skip
+    """Evenly spaced numbers, of which `made` makes the result, between numbers, or along a new axis between
+    arrays: then in the dtype of these."""
+    if not (np.ndim(start) or np.ndim(stop)):
+        first, last, count = _ends(name, start, stop, num, endpoint)
+        kind = float_or_default(dtype)
+
+        def build() -> Node:
+            found = made(_spaced(first, last, count, endpoint))
+            return cast(found if kind.is_inexact else ops.FLOOR(found), kind)
+
+        found = apply(build)
+        shapes.normal_axis(axis, 1)
+    else:
+        _, _, count = _ends(name, 0, 1, num, endpoint)
+        low, high = asarray(start), asarray(stop)
+        way = (
+            high - low
+            if dtype_of(low.dtype).is_inexact or dtype_of(high.dtype).is_inexact
+            else (high - low) * 1.0
+        )
+        along = arange(count, dtype=way.dtype).reshape((count,) + (1,) * way.ndim)
+        parts = count - 1 if endpoint else count
+        found = along * (way / max(parts, 1)) + low
+        if endpoint and count > 1:
+            found = apply(ew.where, along == count - 1, high.astype(way.dtype), found)
+        found = apply(made, found).moveaxis(0, axis)
+        if dtype is not None:
+            found = (found if dtype_of(dtype).is_inexact else found.floor()).astype(dtype)
+    return _maybe_leaf(found, requires_grad, device)
+
+
 @public
 def linspace(
-    start: float, stop: float, num: int = 50, endpoint: bool = True, *, steps: int | None = None,
-    dtype: object = None, requires_grad: bool = False, device: Device = None,
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: object = None,
+    axis: int = 0, *, steps: int | None = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
-    """`num` (or `steps`) evenly spaced numbers; the last is `stop`, if `endpoint`."""
-    first, last, count = _ends("linspace", start, stop, num if steps is None else steps, endpoint)
-    kind = float_or_default(dtype)
-
-    def build() -> Node:
-        made = _spaced(first, last, count, endpoint)
-        return cast(made if kind.is_inexact else ops.FLOOR(made), kind)
-
-    return _maybe_leaf(apply(build), requires_grad, device)
+    """`num` (or `steps`) evenly spaced numbers; the last is `stop`, if `endpoint`. Between arrays they stand
+    along a new `axis`. With `retstep` also what is between two."""
+    count = num if steps is None else steps
+    made = _between("linspace", start, stop, count, endpoint, axis, dtype, requires_grad, device)
+    if not retstep:
+        return made
+    parts = count - 1 if endpoint else count
+    return made, (stop - start) / parts if parts > 0 else math.nan  # type: ignore[return-value]
 
 
 @public
 def logspace(
-    start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10.0, *,
-    steps: int | None = None, dtype: object = None, requires_grad: bool = False, device: Device = None,
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: float = 10.0, dtype: object = None,
+    axis: int = 0, *, steps: int | None = None, requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """`num` (or `steps`) numbers from base**start to base**stop, of which each is the last one times the
-    same."""
-    first, last, count = _ends("logspace", start, stop, num if steps is None else steps, endpoint)
-    root = float(number("logspace", "base", base))
+    same. Between arrays they stand along a new `axis`."""
+    count, root = num if steps is None else steps, float(number("logspace", "base", base))
 
-    def build() -> Node:
-        exponents = _spaced(first, last, count, endpoint)
-        bases = ops.fill(ops.SCALAR(value=root, dtype=f64), (count,))
-        return cast(ops.POW(bases, exponents), float_or_default(dtype))
+    def made(exponents: Node) -> Node:
+        bases = ops.fill(ops.SCALAR(value=root, dtype=exponents.type.dtype), exponents.shape)
+        return ops.POW(bases, exponents)
 
-    return _maybe_leaf(apply(build), requires_grad, device)
+    return _between("logspace", start, stop, count, endpoint, axis, dtype, requires_grad, device, made)
 
 
 @public
 def geomspace(
-    start: float, stop: float, num: int = 50, endpoint: bool = True, *,
-    dtype: object = None, requires_grad: bool = False, device: Device = None,
+    start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: object = None, *,
+    requires_grad: bool = False, device: Device = None,
 ) -> Tensor:  # fmt: skip
     """`num` numbers from `start` to `stop`, each the last one times the same. ValueError where one of them is
     0, or their signs differ."""

@@ -7,6 +7,7 @@ tables below, and a name in `__all__`.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from lucid.compiler import ops
@@ -50,7 +51,6 @@ __all__ = [
 # --- of one tensor -------------------------------------------------------------------------------
 
 abs = absolute = unary(ew.absolute, "The absolute value of each element; its gradient is sign(x), 0 at 0.")
-angle = unary(complexes.angle, "The angle of each number in the complex plane, from -pi to pi; at 0 it is 0.")
 ceil = unary(ew.ceil, "The least integer that is not below each element.")
 conj = conjugate = conj_physical = unary(complexes.conj, "x.real - i x.imag; a real number itself.")
 deg2rad = radians = unary(composed.deg2rad, "Degrees as radians.")
@@ -161,6 +161,14 @@ divide = div = true_divide
 
 
 @public
+def angle(x: Any, deg: bool = False) -> Tensor:
+    """The angle of each number in the complex plane, from -pi to pi, or with `deg` from -180 to 180; at 0 it
+    is 0."""
+    made = apply(complexes.angle, asarray(x))
+    return made * (180 / math.pi) if deg else made
+
+
+@public
 def complex(real: Any, imag: Any) -> Tensor:
     """real + i imag, of two tensors of real numbers, which broadcast; numbers are weak."""
     return apply(complexes.complex_, operand(real), operand(imag))
@@ -170,16 +178,24 @@ def complex(real: Any, imag: Any) -> Tensor:
 
 
 @public
-def where(condition: Any, a: Any, b: Any) -> Tensor:
+def where(condition: Any, a: Any = None, b: Any = None) -> Tensor:
     """Elements of `a` where `condition` holds, else of `b`; all broadcast. What is not chosen has
-    no influence, on values or on gradients, be it NaN or inf."""
+    no influence, on values or on gradients, be it NaN or inf. Of a condition alone the places where it
+    holds, as of `nonzero`."""
+    if a is None and b is None:
+        return asarray(condition).nonzero()  # type: ignore[no-any-return]  # a tuple
     return apply(ew.where, *map(operand, (condition, a, b)))
 
 
 @public
-def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
-    """Elements below `min` become `min`, those above `max` become `max`; NaN stays."""
-    return apply(ew.clip, asarray(x), min, max)
+def clip(x: Any, min: Any = None, max: Any = None, *, a_min: Any = None, a_max: Any = None) -> Tensor:
+    """Elements below `min` become `min`, those above `max` become `max`; NaN stays. `a_min` and `a_max` are
+    older names of these."""
+    if not ((min is None and max is None) or (a_min is None and a_max is None)):
+        raise TypeError(
+            "clip: min and a_min (max and a_max) are one argument under two names; give one of them"
+        )
+    return apply(ew.clip, asarray(x), min if a_min is None else a_min, max if a_max is None else a_max)
 
 
 clamp = clip
@@ -215,6 +231,10 @@ around = round
 @public
 def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """NaN and infinities as numbers; by default the greatest and the least of the dtype."""
+    if isinstance(nan, bool):
+        raise TypeError(
+            "nan_to_num: nan must be a number, not a bool; NumPy has `copy` there: name the others"
+        )
     return apply(composed.nan_to_num, asarray(x), nan=nan, posinf=posinf, neginf=neginf)
 
 

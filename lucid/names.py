@@ -95,7 +95,7 @@ class Names(Alike, Borrowed, Conversions, InPlace):
         def detach(self) -> Tensor: ...
         def numpy(self) -> Any: ...
         def _read(self, what: str) -> Any: ...
-        def reshape(self, shape: Any, *more: Any, copy: bool | None = None) -> Tensor: ...
+        def reshape(self, shape: Any, *more: Any, order: str = "C", copy: bool | None = None) -> Tensor: ...
         def transpose(self, axes: Any = None, *more: Any) -> Tensor: ...
 
     @property
@@ -255,9 +255,9 @@ class Names(Alike, Borrowed, Conversions, InPlace):
             raise ValueError(here(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}"))
         return alone(self.reshape((*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])))
 
-    def ravel(self) -> Tensor:
-        """All elements along one axis."""
-        return self.reshape((self.numel(),))
+    def ravel(self, order: str = "C") -> Tensor:
+        """All elements along one axis, row by row, or for order "F" the first axis fastest."""
+        return self.reshape((self.numel(),), order=order)
 
     def unsqueeze(self, dim: int) -> Tensor:
         """One more axis, of extent 1, at `dim`."""

@@ -47,7 +47,16 @@ _QUESTIONS = {
     "result_type", "save", "savetxt", "savez", "savez_compressed", "shape", "shares_memory", "size",
 }  # fmt: skip
 # NumPy's name of an argument, and what it is if nothing is asked.
-_DEFAULTS = {"casting": "same_kind", "order": "K", "subok": True, "where": True, "initial": None, "out": None}
+_DEFAULTS = {
+    "casting": "same_kind",
+    "order": "K",
+    "subok": True,
+    "where": True,
+    "initial": None,
+    "out": None,
+    "dtype": None,
+    "keepdims": False,
+}
 
 
 # What is an operand as it is.
@@ -91,8 +100,7 @@ def array_ufunc(ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> An
 
 
 def _reduction(name: str, ufunc: np.ufunc, x: Any, axis: Any = 0, **kwargs: Any) -> Any:
-    keywords = {k: kwargs.pop(k) for k in ("dtype", "keepdims") if kwargs.get(k) not in (None, False)}
-    _refuse(name, kwargs)
+    keywords = {k: v for k, v in kwargs.items() if not _asks_nothing(k, v)}
     if ufunc not in _REDUCTIONS:
         raise TypeError(here(_missing(name)))
     return _called(_named(name, _REDUCTIONS[ufunc]), name, (x,), {"axis": axis, **keywords})
@@ -185,9 +193,12 @@ def _missing(name: str) -> str:
 def _refuse(name: str, kwargs: dict[str, Any]) -> None:
     """No argument is dropped in silence."""
     for key, value in kwargs.items():
-        default = _DEFAULTS.get(key, _refuse)
-        if not (value is default or value is np._NoValue):
+        if not _asks_nothing(key, value):
             raise TypeError(here(f"{name} of a Tensor: lucid's function takes no argument {key}="))
+
+
+def _asks_nothing(key: str, value: Any) -> bool:
+    return value is np._NoValue or value is _DEFAULTS.get(key, _refuse)
 
 
 def _operand(name: str, x: Any) -> Any:

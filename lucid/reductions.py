@@ -58,75 +58,75 @@ class Reductions:
 
     def sum(
         self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
-        *, where: Any = True, dim: Axes = None, keepdim: bool = False,
+        initial: Any = None, where: Any = True, *, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
-        """Integers are summed as 64-bit ones, as in NumPy; only those `where` that holds."""
-        mask = None if where is True else where
-        return self._summed(shapes.sum_, axis, dim, dtype, keepdims or keepdim, out, mask)
+        """Integers are summed as 64-bit ones, as in NumPy; only those `where` that holds, and `initial`."""
+        return self._summed(shapes.sum_, axis, dim, dtype, keepdims or keepdim, out, mask(where), initial)
 
     def mean(
         self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
         *, where: Any = True, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """Of integers in float64; of those `where` that holds. NaN for no elements."""
-        mask = None if where is True else where
-        return self._summed(shapes.mean, axis, dim, dtype, keepdims or keepdim, out, mask)
+        return self._summed(shapes.mean, axis, dim, dtype, keepdims or keepdim, out, mask(where))
 
     def var(
         self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
-        keepdims: bool = False, *, correction: float | None = None,
+        keepdims: bool = False, *, where: Any = True, mean: Any = None, correction: float | None = None,
         dim: Axes = None, keepdim: bool = False, unbiased: bool | None = None,
     ) -> Tensor:  # fmt: skip
-        """Mean squared distance from the mean; the divisor is the count less `ddof` (or `correction`; 1 if
-        `unbiased`), which is 0 as in NumPy."""
+        """Mean squared distance from the mean (or from what is given as `mean`) of those `where` that holds;
+        the divisor is the count less `ddof` (or `correction`; 1 if `unbiased`), which is 0 as in NumPy."""
         axis, ddof = divisor(axis, dtype, ddof, correction, unbiased)
         kind = _unless_bool(dtype)
-        return self._reduced(shapes.var, axis, dim, keepdims or keepdim, out, dtype=kind, ddof=ddof)
+        operands, kept = (mask(where), mean), keepdims or keepdim
+        return self._reduced(shapes.var, axis, dim, kept, out, *operands, dtype=kind, ddof=ddof)
 
     def std(
         self, axis: Axes = None, dtype: Any = None, out: None = None, ddof: float = 0,
-        keepdims: bool = False, *, correction: float | None = None,
+        keepdims: bool = False, *, where: Any = True, mean: Any = None, correction: float | None = None,
         dim: Axes = None, keepdim: bool = False, unbiased: bool | None = None,
     ) -> Tensor:  # fmt: skip
         """The square root of `var`; its gradient is 0 where all elements are equal."""
         axis, ddof = divisor(axis, dtype, ddof, correction, unbiased)
         kind = _unless_bool(dtype)
-        return self._reduced(shapes.std, axis, dim, keepdims or keepdim, out, dtype=kind, ddof=ddof)
+        operands, kept = (mask(where), mean), keepdims or keepdim
+        return self._reduced(shapes.std, axis, dim, kept, out, *operands, dtype=kind, ddof=ddof)
 
     def max(
         self, axis: Axes = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
+        initial: Any = None, where: Any = True, *, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
-        """NaN wins. Equal greatest elements share the gradient. ValueError for no elements."""
-        return self._reduced(shapes.amax, axis, dim, keepdims or keepdim, out)
+        """NaN wins. Equal greatest elements share the gradient. ValueError for none, without `initial`."""
+        return self._reduced(shapes.amax, axis, dim, keepdims or keepdim, out, mask(where), initial)
 
     def min(
         self, axis: Axes = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
+        initial: Any = None, where: Any = True, *, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
-        """NaN wins. Equal least elements share the gradient. ValueError for no elements."""
-        return self._reduced(shapes.amin, axis, dim, keepdims or keepdim, out)
+        """NaN wins. Equal least elements share the gradient. ValueError for none, without `initial`."""
+        return self._reduced(shapes.amin, axis, dim, keepdims or keepdim, out, mask(where), initial)
 
     def any(
         self, axis: Axes = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
+        *, where: Any = True, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """Whether an element is not 0; False for no elements."""
-        return self._reduced(shapes.any_, axis, dim, keepdims or keepdim, out)
+        return self._reduced(shapes.any_, axis, dim, keepdims or keepdim, out, mask(where))
 
     def all(
         self, axis: Axes = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
+        *, where: Any = True, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """Whether no element is 0; True for no elements."""
-        return self._reduced(shapes.all_, axis, dim, keepdims or keepdim, out)
+        return self._reduced(shapes.all_, axis, dim, keepdims or keepdim, out, mask(where))
 
     def prod(
         self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
+        initial: Any = None, where: Any = True, *, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """The product; of integers in 64 bits, as in NumPy. 1 for no elements."""
-        return self._summed(totals.prod, axis, dim, dtype, keepdims or keepdim, out)
+        return self._summed(totals.prod, axis, dim, dtype, keepdims or keepdim, out, mask(where), initial)
 
     def argmax(
         self, axis: int | None = None, out: None = None, keepdims: bool = False,
@@ -166,17 +166,22 @@ class Reductions:
 
     def nansum(
         self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
+        initial: Any = None, where: Any = True, *, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """The sum of what is not NaN."""
-        return self._summed(totals.nansum, axis, dim, dtype, keepdims or keepdim, out)
+        return self._summed(totals.nansum, axis, dim, dtype, keepdims or keepdim, out, mask(where), initial)
 
     def nanmean(
         self, axis: Axes = None, dtype: Any = None, out: None = None, keepdims: bool = False,
-        *, dim: Axes = None, keepdim: bool = False,
+        *, where: Any = True, dim: Axes = None, keepdim: bool = False,
     ) -> Tensor:  # fmt: skip
         """The mean of what is not NaN; NaN where all is."""
-        return self._summed(totals.nanmean, axis, dim, dtype, keepdims or keepdim, out)
+        return self._summed(totals.nanmean, axis, dim, dtype, keepdims or keepdim, out, mask(where))
+
+
+def mask(where: Any) -> Any:
+    """What a reduction leaves out by: None where it is to take all."""
+    return None if where is True else where
 
 
 def divisor(

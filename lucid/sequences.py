@@ -3,6 +3,7 @@ under NumPy's names and PyTorch's."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -355,14 +356,23 @@ def unique_all(x: Any, /) -> UniqueAll:
     return UniqueAll(*unique(x, True, True, True, equal_nan=False))
 
 
-def _of_sets(function: Callable[..., Any], doc: str) -> Callable[..., Tensor]:
-    def of_sets(a: Any, b: Any, /) -> Tensor:
+def _of_sets(function: Callable[..., Any], doc: str) -> Callable[..., Any]:
+    more = inspect.signature(function).parameters
+
+    def of_sets(a: Any, b: Any, /, assume_unique: bool = False, return_indices: bool = False) -> Any:
+        asked = {"assume_unique": assume_unique, "return_indices": return_indices}
+        if unknown := [key for key, value in asked.items() if value and key not in more]:
+            raise TypeError(f"{function.__name__}: takes no argument {unknown[0]}=")
+        asked = {key: value for key, value in asked.items() if value}
         device = together([asarray(a), asarray(b)])
         a, b = (values_of(function.__name__, x, "call it outside") for x in (a, b))
         common = result_dtype(dtype_of(a.dtype).name, dtype_of(b.dtype).name)
         if function is not np.setdiff1d:
-            return Tensor(function(convert(a, common), convert(b, common)), device=device)
-        found = np.unique(a)  # in its own dtype
+            found = function(convert(a, common), convert(b, common), **asked)
+            if return_indices:
+                return tuple(Tensor(x, device=device) for x in found)
+            return Tensor(found, device=device)
+        found = a.ravel() if assume_unique else np.unique(a)  # in its own dtype
         return Tensor(found[~np.isin(convert(found, common), convert(b, common))], device=device)
 
     of_sets.__doc__ = (

@@ -150,23 +150,32 @@ def sum_dtype(dtype: DType) -> DType:
     return u64 if dtype.kind == "u" else i64
 
 
-def masked(x: Node, where: Value | None) -> Node:
-    """x where `where` holds, else 0."""
+def masked(x: Node, where: Value | None, rest: Value = 0) -> Node:
+    """x where `where` holds, else `rest`, a number."""
     if where is None:
         return x
     if joint_shape("where", x.shape, shape_of(where)) != x.shape:
         raise ValueError(f"where: shape {shape_of(where)} does not broadcast to {x.shape}")
-    return ops.WHERE(ops.fill(cast(where, b1), x.shape), x, ops.zeros_like(x))
+    return ops.WHERE(ops.fill(cast(where, b1), x.shape), x, ops.fill(cast(rest, x.type.dtype), x.shape))
+
+
+def begun(op: ops.Op, initial: Value | None, found: Node) -> Node:
+    """What a reduction has found, together with the number that it is to begin with."""
+    if initial is None:
+        return found
+    if shape_of(initial):
+        raise ValueError(f"initial must be a number, got shape {shape_of(initial)}")
+    return op(ops.fill(cast(initial, found.type.dtype), found.shape), found)
 
 
 @formula
 def sum_(
-    x: Node, where: Value | None = None, *,
+    x: Node, where: Value | None = None, initial: Value | None = None, *,
     axis: Axes = None, dtype: DType | None = None, keepdims: bool = False,
 ) -> Node:  # fmt: skip
     """Small integers and bools are summed as 64-bit integers, as in NumPy."""
     x = masked(cast(x, dtype or sum_dtype(x.type.dtype)), where)
-    return reduced(ops.SUM, x, normal_axes(axis, x.type.ndim), keepdims)
+    return begun(ops.ADD, initial, reduced(ops.SUM, x, normal_axes(axis, x.type.ndim), keepdims))
 
 
 @formula
@@ -203,48 +212,51 @@ def mean(
 
 @formula
 def var(
-    x: Node,
-    *,
-    axis: Axes = None,
-    dtype: DType | None = None,
-    keepdims: bool = False,
-    ddof: float = 0,
-) -> Node:
-    """The mean squared distance from the mean, real of complex numbers too; of many float32 numbers computed
-    in float64."""
-    result = (dtype or (x.type.dtype if x.type.dtype.is_inexact else f64)).part
-    if not result.is_float:
-        raise TypeError(f"var: dtype must be a float dtype, not {result.numpy}; use astype")
-    return cast(_variance(x, result, axis, keepdims, ddof), result)
+    x: Node, where: Value | None = None, center: Value | None = None, *,
+    axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0,
+) -> Node:  # fmt: skip
+    """The mean squared distance from the mean, or from `center`; real of complex numbers too; of many float32
+    numbers computed in float64."""
+    result = _spread_dtype("var", x, dtype)
+    return cast(_variance(x, where, center, result, axis, keepdims, ddof), result)
 
 
 @formula
 def std(
-    x: Node,
-    *,
-    axis: Axes = None,
-    dtype: DType | None = None,
-    keepdims: bool = False,
-    ddof: float = 0,
-) -> Node:
+    x: Node, where: Value | None = None, center: Value | None = None, *,
+    axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0,
+) -> Node:  # fmt: skip
     """The square root of the variance, which is not rounded before."""
+    result = _spread_dtype("std", x, dtype)
+    return cast(ops.SQRT(_variance(x, where, center, result, axis, keepdims, ddof)), result)
+
+
+def _spread_dtype(name: str, x: Node, dtype: DType | None) -> DType:
     result = (dtype or (x.type.dtype if x.type.dtype.is_inexact else f64)).part
     if not result.is_float:
-        raise TypeError(f"std: dtype must be a float dtype, not {result.numpy}; use astype")
-    return cast(ops.SQRT(_variance(x, result, axis, keepdims, ddof)), result)
+        raise TypeError(f"{name}: dtype must be a float dtype, not {result.numpy}; use astype")
+    return result
 
 
-def _variance(x: Node, result: DType, axis: Axes, keepdims: bool, ddof: float) -> Node:
+def _variance(
+    x: Node, where: Value | None, center: Value | None, result: DType, axis: Axes, keepdims: bool, ddof: float
+) -> Node:
     """In float32, or wider. Of very many float32 numbers in one walk, by two sums in float64: of distances
     from the first number, and of their squares. What cancels is no more than its distance from the mean."""
     if x.type.dtype.is_complex:
-        return ops.ADD(*(_variance(part(x), result, axis, keepdims, ddof) for part in (ops.RE, ops.IM)))
+        whole = None if center is None else cast(center, x.type.dtype)
+        return ops.ADD(*(
+            _variance(part(x), where, None if whole is None else part(whole), result, axis, keepdims, ddof)
+            for part in (ops.RE, ops.IM)
+        ))  # fmt: skip
     x = cast(x, result.computed)
     axes = normal_axes(axis, x.type.ndim)
     count = math.prod(x.shape[a] for a in axes)
-    if x.type.dtype is not f32 or count < ONE_WALK:
-        off = ops.SUB(x, ops.fill(mean(x, axis=axes, keepdims=True), x.shape))
-        return mean(ops.MUL(off, off), axis=axes, keepdims=keepdims, ddof=ddof)
+    if x.type.dtype is not f32 or count < ONE_WALK or where is not None or center is not None:
+        middle = mean(x, where, axis=axes, keepdims=True) if center is None else cast(center, x.type.dtype)
+        # what `where` leaves out may be NaN, of which no derivative is to be one
+        off = masked(ops.SUB(masked(x, where), ops.fill(middle, x.shape)), where)
+        return mean(ops.MUL(off, off), where, axis=axes, keepdims=keepdims, ddof=ddof)
     here, kept = (0,) * x.type.ndim, ops.kept_dims(x.shape, axes)
     first = ops.SLICE(x, starts=here, steps=(1,) * x.type.ndim, counts=kept)
     off = ops.SUB(cast(x, f64), ops.fill(ops.STOP(cast(first, f64)), x.shape))
@@ -260,24 +272,46 @@ def _variance(x: Node, result: DType, axis: Axes, keepdims: bool, ddof: float) -
     return over(left, count - number("var", "ddof", ddof))
 
 
-def amax(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
-    """NaN wins. ValueError for no elements."""
-    return reduced(ops.AMAX, x, some("max", x, axis), keepdims)
+def amax(
+    x: Node, where: Value | None = None, initial: Value | None = None, *,
+    axis: Axes = None, keepdims: bool = False,
+) -> Node:  # fmt: skip
+    """NaN wins. ValueError for no elements and nothing to begin with."""
+    return extreme("max", ops.AMAX, ops.MAX, x, where, initial, axis, keepdims)
 
 
-def amin(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
-    """NaN wins. ValueError for no elements."""
-    return reduced(ops.AMIN, x, some("min", x, axis), keepdims)
+def amin(
+    x: Node, where: Value | None = None, initial: Value | None = None, *,
+    axis: Axes = None, keepdims: bool = False,
+) -> Node:  # fmt: skip
+    """NaN wins. ValueError for no elements and nothing to begin with."""
+    return extreme("min", ops.AMIN, ops.MIN, x, where, initial, axis, keepdims)
 
 
-def any_(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
+def extreme(
+    name: str, op: ops.Op, of_two: ops.Op, x: Node, where: Value | None, initial: Value | None,
+    axis: Axes, keepdims: bool,
+) -> Node:  # fmt: skip
+    if initial is None:
+        if where is not None:
+            raise ValueError(f"{name}: where may leave no element; give initial, too, to begin with")
+        return reduced(op, x, some(name, x, axis), keepdims)
     axes = normal_axes(axis, x.type.ndim)
-    result = ops.any_(cast(x, b1), axes)
+    if any(x.shape[a] == 0 for a in axes):
+        kept = ops.kept_dims(x.shape, axes)
+        left = kept if keepdims else tuple(n for k, n in enumerate(x.shape) if k not in axes)
+        return ops.fill(cast(initial, x.type.dtype), left)
+    return begun(of_two, initial, reduced(op, masked(x, where, initial), axes, keepdims))
+
+
+def any_(x: Node, where: Value | None = None, *, axis: Axes = None, keepdims: bool = False) -> Node:
+    axes = normal_axes(axis, x.type.ndim)
+    result = ops.any_(masked(cast(x, b1), where), axes)
     return ops.reshape(result, ops.kept_dims(x.shape, axes)) if keepdims else result
 
 
-def all_(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
-    return ops.NOT(any_(ops.NOT(cast(x, b1)), axis=axis, keepdims=keepdims))
+def all_(x: Node, where: Value | None = None, *, axis: Axes = None, keepdims: bool = False) -> Node:
+    return ops.NOT(any_(ops.NOT(cast(x, b1)), where, axis=axis, keepdims=keepdims))
 
 
 def some(name: str, x: Node, axis: Axes) -> tuple[int, ...]:

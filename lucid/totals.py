@@ -11,15 +11,34 @@ from lucid.compiler.ir.types import DType, b1, f64, i32, i64, u8
 from lucid.compiler.ops import Op
 
 from . import complexes
-from .promote import Value, cast, float_dtype
-from .shapes import Axes, mean, normal_axes, normal_axis, reduced, some, sum_, sum_dtype
+from .promote import Value, cast, float_dtype, number
+from .shapes import (
+    Axes,
+    begun,
+    extreme,
+    masked,
+    mean,
+    normal_axes,
+    normal_axis,
+    reduced,
+    some,
+    std,
+    sum_,
+    sum_dtype,
+    var,
+)  # fmt: skip
 
 
-def prod(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
+def prod(
+    x: Node, where: Value | None = None, initial: Value | None = None, *,
+    axis: Axes = None, dtype: DType | None = None, keepdims: bool = False,
+) -> Node:  # fmt: skip
     """Small integers and bools are multiplied as 64-bit integers, as in NumPy; float16 in float32, inside."""
     result = dtype or sum_dtype(x.type.dtype)
-    x = cast(x, result.computed)
-    return cast(reduced(ops.PROD, x, normal_axes(axis, x.type.ndim), keepdims), result)
+    x = masked(cast(x, result.computed), where, 1)
+    return cast(
+        begun(ops.MUL, initial, reduced(ops.PROD, x, normal_axes(axis, x.type.ndim), keepdims)), result
+    )
 
 
 def _spread(kept: Node, x: Node) -> Node:
@@ -107,54 +126,70 @@ def _without_nan(x: Node, value: float) -> Node:
     return ops.WHERE(is_nan(x), ops.const(value, x), x) if x.type.dtype.is_inexact else x
 
 
-def nansum(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
-    return sum_(_without_nan(x, 0), axis=axis, dtype=dtype, keepdims=keepdims)
+def nansum(
+    x: Node, where: Value | None = None, initial: Value | None = None, *,
+    axis: Axes = None, dtype: DType | None = None, keepdims: bool = False,
+) -> Node:  # fmt: skip
+    return sum_(_without_nan(x, 0), where, initial, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
-def nanprod(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
-    return prod(_without_nan(x, 1), axis=axis, dtype=dtype, keepdims=keepdims)
+def nanprod(
+    x: Node, where: Value | None = None, initial: Value | None = None, *,
+    axis: Axes = None, dtype: DType | None = None, keepdims: bool = False,
+) -> Node:  # fmt: skip
+    return prod(_without_nan(x, 1), where, initial, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
-def nanmean(x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False) -> Node:
-    return mean(x, axis=axis, dtype=dtype, keepdims=keepdims, where=ops.NOT(is_nan(x)))
+def _known(x: Node, where: Value | None) -> Node:
+    """Where an element counts: it is no NaN, and `where` holds."""
+    return masked(ops.NOT(is_nan(x)), where)
 
 
-def nanvar(
-    x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0
-) -> Node:
-    """The mean squared distance from the mean, NaN left out; of too few elements NaN."""
-    if x.type.dtype.is_complex:
-        raise TypeError("nanvar: not defined for complex numbers; compute with x.real and x.imag")
-    result = dtype or float_dtype(x)
-    x = cast(x, result.computed)
-    known = ops.NOT(is_nan(x))
-    center = mean(x, axis=axis, keepdims=True, where=known)
-    off = ops.SUB(x, _spread(center, x))
-    return cast(mean(ops.MUL(off, off), axis=axis, keepdims=keepdims, ddof=ddof, where=known), result)
+def nanmean(
+    x: Node, where: Value | None = None, *,
+    axis: Axes = None, dtype: DType | None = None, keepdims: bool = False,
+) -> Node:  # fmt: skip
+    return mean(x, _known(x, where), axis=axis, dtype=dtype, keepdims=keepdims)
 
 
-def nanstd(
-    x: Node, *, axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0
-) -> Node:
-    result = dtype or float_dtype(x)
-    inner = result.computed
-    return cast(ops.SQRT(nanvar(x, axis=axis, dtype=inner, keepdims=keepdims, ddof=ddof)), result)
+def _nan_spread(name: str, build: Callable[..., Node]) -> Callable[..., Node]:
+    """The mean squared distance from the mean, or its root, NaN left out; of too few elements NaN."""
+
+    def made(
+        x: Node, where: Value | None = None, center: Value | None = None, *,
+        axis: Axes = None, dtype: DType | None = None, keepdims: bool = False, ddof: float = 0,
+    ) -> Node:  # fmt: skip
+        if x.type.dtype.is_complex:
+            raise TypeError(f"{name}: not defined for complex numbers; compute with x.real and x.imag")
+        known = _known(x, where)
+        found = build(x, known, center, axis=axis, dtype=dtype, keepdims=keepdims, ddof=ddof)
+        count = cast(count_nonzero(known, axis=axis, keepdims=keepdims), f64)
+        enough = ops.LT(ops.fill(ops.SCALAR(value=number(name, "ddof", ddof), dtype=f64), count.shape), count)
+        return ops.WHERE(enough, found, ops.const(math.nan, found))
+
+    return made
 
 
-def _nan_extreme(name: str, op: Op, least: float) -> Callable[..., Node]:
-    def build(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:
-        axes = some(name, x, axis)
-        found = reduced(op, _without_nan(x, least), axes, keepdims)
-        if not x.type.dtype.is_float:
+nanvar = _nan_spread("nanvar", var)
+nanstd = _nan_spread("nanstd", std)
+
+
+def _nan_extreme(name: str, op: Op, of_two: Op, least: float) -> Callable[..., Node]:
+    def build(
+        x: Node, where: Value | None = None, initial: Value | None = None, *,
+        axis: Axes = None, keepdims: bool = False,
+    ) -> Node:  # fmt: skip
+        found = extreme(name, op, of_two, _without_nan(x, least), where, initial, axis, keepdims)
+        if not x.type.dtype.is_float or initial is not None:
             return found
-        known = reduced(ops.AMAX, ops.NOT(is_nan(x)), axes, keepdims)
+        known = reduced(ops.AMAX, ops.NOT(is_nan(x)), normal_axes(axis, x.type.ndim), keepdims)
         return ops.WHERE(known, found, ops.const(math.nan, found))
 
     return build
 
 
-nanmax = _nan_extreme("nanmax", ops.AMAX, -math.inf)
-nanmin = _nan_extreme("nanmin", ops.AMIN, math.inf)
+nanmax = _nan_extreme("nanmax", ops.AMAX, ops.MAX, -math.inf)
+nanmin = _nan_extreme("nanmin", ops.AMIN, ops.MIN, math.inf)
 
 
 def ptp(x: Node, *, axis: Axes = None, keepdims: bool = False) -> Node:

@@ -128,7 +128,7 @@ def test_a_state_in_another_shape_is_a_result_that_keeps_what_it_had(
 
 def test_two_states_that_take_each_others_place_in_another_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "_current_frames", lambda: {0: None})
-    module = nn.Module()
+    module: Any = nn.Module()
     module.register_buffer("a", lucid.zeros(2, 3))
     module.register_buffer("b", lucid.arange(6.0))
 

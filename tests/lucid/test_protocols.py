@@ -127,7 +127,7 @@ def test_functions_of_shapes(call: Any) -> None:
         (lambda x: np.busday_count(x, x), "numpy.busday_count"),
         (lambda x: np.einsum_path("ij", x), "numpy.einsum_path"),
         (lambda x: np.add(x, 1, where=A > 0), "where="),
-        (lambda x: np.sum(x, initial=3), "initial="),
+        (lambda x: np.polyfit(x, x, 1, full=True), "full="),
         (lambda x: np.add(x, 1, out=x), "immutable"),
     ],
 )  # fmt: skip
