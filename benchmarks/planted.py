@@ -223,7 +223,7 @@ FAULTS = (
     ),
     Planted(
         "argmax takes the last of equal values", "elements", "compiler/ops/folds.py",
-        'before = b.op("lt", q, p)', 'before = b.op("gt", q, p)',
+        "before = q < p", "before = q > p",
         needs=r"argmax|argmin",
     ),
     Planted(
@@ -258,7 +258,7 @@ FAULTS = (
     ),
     Planted(
         "a shift by more than the width", "elements", "compiler/ops/decompose.py",
-        'inside = b.op("le", amount, last)', 'inside = b.op("lt", amount, last)',
+        "inside = amount <= last", "inside = amount < last",
         needs=r"<<|>>",
     ),
     Planted(
@@ -291,6 +291,11 @@ TESTED = (
         '    (("div", "x", 1), "x"),',
         '    (("mul", "x", 0), lambda e: ops.zeros_like(e["x"])), (("div", "x", 1), "x"),',
         by="tests/compiler/test_proofs.py",
+    ),
+    Planted(
+        "lanes that went round are not put back", "loops", "compiler/cpu/lower.py",
+        "            self.turn_back(lo, hi)", "            pass",
+        by="tests/compiler/test_rows.py",
     ),
     Planted(
         "inputs that lie elsewhere than in rows are read as they lie", "runtime", "runtime/execute.py",
