@@ -2,7 +2,7 @@
 Vectors run along the last outer axis. Of values, keys alone are compared, which may be equal.
 
     once:  pairs (0, 1), (2, 3), ..., (0, 2), ...      of Batcher's odd-even merge, for n elements
-    for %r in %lo .. %hi step 8 vector                  rows
+    for %r in %lo .. %hi step 8 vector                  rows; those along memory are turned in registers
       for %j in 0 .. %n serial                          key * 2**32 + %j, which no two elements have
       for %c in 0 .. %pairs serial                      the lesser one first
       for %j in 0 .. %n serial                          places, or values
@@ -19,6 +19,8 @@ from ..ir.loop import ONE, ZERO, Builder, Imm, Operand
 from ..ir.types import DType, i32, i64, u32, u64
 from .lower import Lowering
 
+# Elements of rows that are not turned: of a square of as many vectors most would be left out.
+ONE_BY_ONE = 4
 ELEMENTS, LEFT, RIGHT = "sort.rows", "sort.left", "sort.right"
 
 
@@ -71,6 +73,10 @@ class Network:
         # a key, and where the element is
         self.both = key if statement.values else u64 if key.size == 4 else u32
         self.bits = 4 * self.both.size
+        # Whether rows lie along memory: they are turned in registers then, not gathered element by element.
+        loads = [e for e in k.walk(statement.expr) if isinstance(e, k.Load) and e.index]
+        ends = [(x.arrays[e.array], e.index) for e in loads] + [(self.array, statement.index)]
+        self.along = all(array.unit and index[-1].axis == statement.over for array, index in ends)
 
     def memory(self, most: int) -> None:
         """For rows of at most so many elements."""
@@ -121,27 +127,76 @@ class Network:
 
     def line(self, lo: Operand, hi: Operand, count: Operand, kept: Operand) -> None:
         """Those from lo to hi along the last outer axis."""
-        b, x, lanes, over = self.b, self.x, self.x.schedule.width, self.statement.over
+        b, x, lanes = self.b, self.x, self.x.schedule.width
         last = x.kernel.outer[-1].name
         with b.loop(lo, hi, lanes, "vector") as group, x.scope(last) as level:
             x.vector, x.at[last] = last, group.var
             x.mask = x.first_lanes(hi - group.var)
             x.hoist(self.stage, level)
-            with b.loop(0, self.extent, 1, "serial") as turn, x.scope(over):
-                x.at[over] = turn.var
-                key = x.cast(self.key_of(b.widen(x.value(self.statement.expr), lanes)), self.both)
-                b.store(ELEMENTS, turn.var * lanes, self.placed(key, turn.var))
+            across, along = self.ways(self.extent)
+            self.read_across(across)
+            if self.along:
+                self.read_along(group.var, hi, along)
             with b.loop(0, count, 1, "serial") as turn:
                 left, right = (x.cast(b.load(name, i32, turn.var), i64) * lanes for name in (LEFT, RIGHT))
                 low, high = in_order(b, *(b.load(ELEMENTS, self.both, at, lanes) for at in (left, right)))
                 b.store(ELEMENTS, left, low)
                 b.store(ELEMENTS, right, high)
-            with b.loop(0, kept, 1, "serial") as turn:
-                x.at[over] = turn.var
-                found = b.load(ELEMENTS, self.both, turn.var * lanes, lanes)
-                value = self.found(found)
-                at, stride, _ = x.address(self.array, self.statement.index)
-                b.store(self.array.name, at, value, stride=stride, mask=x.mask, loc=self.statement.loc)
+            across, along = self.ways(kept)
+            self.write_across(across)
+            if self.along:
+                self.write_along(group.var, hi, along)
+
+    def ways(self, count: Operand) -> tuple[Operand, Operand]:
+        """How many elements of each row are moved one by one, and how many turned."""
+        if not self.along:
+            return count, ZERO
+        few = self.extent <= ONE_BY_ONE
+        return self.b.select(few, count, 0), self.b.select(few, 0, count)
+
+    def read_across(self, count: Operand) -> None:
+        b, x, lanes, over = self.b, self.x, self.x.schedule.width, self.statement.over
+        with b.loop(0, count, 1, "serial") as turn, x.scope(over):
+            x.at[over] = turn.var
+            key = x.cast(self.key_of(b.widen(x.value(self.statement.expr), lanes)), self.both)
+            b.store(ELEMENTS, turn.var * lanes, self.placed(key, turn.var))
+
+    def write_across(self, count: Operand) -> None:
+        b, x, lanes, over = self.b, self.x, self.x.schedule.width, self.statement.over
+        with b.loop(0, count, 1, "serial") as turn:
+            x.at[over] = turn.var
+            value = self.found(b.load(ELEMENTS, self.both, turn.var * lanes, lanes))
+            at, stride, _ = x.address(self.array, self.statement.index)
+            b.store(self.array.name, at, value, stride=stride, mask=x.mask, loc=self.statement.loc)
+
+    def read_along(self, first: Operand, hi: Operand, count: Operand) -> None:
+        """A vector of each row, turned to vectors of elements of all; where there is no row, the last one."""
+        b, x, lanes, over = self.b, self.x, self.x.schedule.width, self.statement.over
+        last = x.kernel.outer[-1].name
+        with b.loop(0, count, lanes, "serial") as turn:
+            vectors: list[Operand] = []
+            for r in range(lanes):
+                with x.scope(last, over):
+                    x.at[last], x.at[over] = x.minimum(first + r, hi - 1), turn.var
+                    x.vector, x.mask = over, x.first_lanes(count - turn.var)
+                    key = x.cast(self.key_of(b.widen(x.value(self.statement.expr), lanes)), self.both)
+                    vectors.append(self.placed(key, x.lane_index(over)))
+            for c, vector in enumerate(x.transposed(vectors)):
+                b.store(ELEMENTS, (turn.var + c) * lanes, vector)
+
+    def write_along(self, first: Operand, hi: Operand, count: Operand) -> None:
+        b, x, lanes, over = self.b, self.x, self.x.schedule.width, self.statement.over
+        last = x.kernel.outer[-1].name
+        with b.loop(0, count, lanes, "serial") as turn:
+            places = [(turn.var + c) * lanes for c in range(lanes)]
+            vectors = x.transposed([b.load(ELEMENTS, self.both, place, lanes) for place in places])
+            for r, vector in enumerate(vectors):
+                with x.scope(last, over):
+                    x.at[last], x.at[over], x.vector = first + r, turn.var, over
+                    at, stride, _ = x.address(self.array, self.statement.index)
+                    mask = x.first_lanes(b.select(first + r < hi, count - turn.var, 0))
+                    value = self.found(vector)
+                    b.store(self.array.name, at, value, stride=stride, mask=mask, loc=self.statement.loc)
 
     def placed(self, key: Operand, place: Operand) -> Operand:
         """A key, and behind it where the element is, unless only values are asked for."""

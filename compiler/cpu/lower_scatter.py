@@ -15,6 +15,8 @@ and a processor that guesses wrong takes as long as ten additions.
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from ..ir import kernel as k
 from ..ir.loop import BEGIN, END, ONE, ZERO, Imm, Operand
 from ..ops.folds import fold
@@ -45,6 +47,12 @@ class ScatterLowering(Mode):
             and axes[-1].extent == self.array.dims[-1]
             and not any(last.axis in base.depends(ix) for ix in statement.index[:-1])
         )
+        # Terms of one element of the result come in their order, whichever element is next: what its first
+        # subscripts walk goes outermost, so that all terms of a row meet while the cache has it.
+        leading = takewhile(lambda ix: isinstance(ix, k.At), statement.index)
+        order = {ix.axis: n for n, ix in enumerate(leading) if isinstance(ix, k.At)}
+        walked = axes[: len(axes) - self.wide]
+        self.axes = tuple(sorted(walked, key=lambda axis: order.get(axis.name, len(order))))
 
     def run(self) -> None:
         b, x = self.b, self.x
@@ -62,7 +70,7 @@ class ScatterLowering(Mode):
             end = (block.var + several) * x.slot("block")
             self.hi = x.minimum(end, rows)
             self.clear()
-            self.walk(self.stage.axes[: len(self.stage.axes) - self.wide])
+            self.walk(self.axes)
 
     def clear(self) -> None:
         b, x = self.b, self.x
@@ -111,7 +119,7 @@ class ScatterLowering(Mode):
             if x.schedule.threads:  # nothing guesses there
                 self.add(array.name, base, mine)
                 return
-            turn = x.at[self.stage.axes[-1].name] & (SPARE - 1) if self.stage.axes else ZERO
+            turn = x.at[self.axes[-1].name] & (SPARE - 1) if self.axes else ZERO
             own = b.select(mine, 1, 0)
             self.add(b.window(array.dtype, array.name, base, own, "spare", turn), ZERO, None)
             return

@@ -72,6 +72,11 @@ SCATTERS = {
         " stage a in n, b in m\n"
         "  o(at(a), j[a, b]) += x[a, b]\n"
     ),
+    "the same columns of all rows": (
+        "kernel t(x: f32[m, n], j: i64[n]) -> (o: f32[m, p])\n"
+        " stage a in n, b in m\n"
+        "  o(at(b), j[a]) += x[b, a]\n"
+    ),
 }
 SCANS = {
     "along": (
@@ -228,3 +233,14 @@ def test_single_elements_are_added_without_a_mask() -> None:
     terms = [s for s in block.body if isinstance(s, For)][-1].body
     moved = [s for s in terms if isinstance(s, Load | Store)]
     assert len(moved) == 4 and all(s.mask is None for s in moved)
+
+
+def test_terms_of_a_row_meet_in_it() -> None:
+    """Rows of the result are the outermost loop, though terms name the axis of the places first."""
+    kernel = parse_kernel(SCATTERS["the same columns of all rows"])
+    (func,) = lower(kernel, schedule(kernel, 64))
+    (block,) = (s for s in func.body if isinstance(s, For) and s.kind == "parallel")
+    rows = [s for s in block.body if isinstance(s, For)][-1]
+    (places,) = (s for s in rows.body if isinstance(s, For))
+    assert next(s.array for s in places.body if isinstance(s, Load)) == "j"
+    assert not any(isinstance(s, Load) for s in rows.body)
