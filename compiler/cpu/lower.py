@@ -439,6 +439,16 @@ class Lowering(Values):
         with self.b.at(reduce.loc):
             return tuple([self.b.load(name, dtype, at, lanes, None, mask) for name, dtype in parts])
 
+    def save(self, names: Iterable[str], at: Operand | int, acc: Acc, loc: Loc | None) -> None:
+        """An accumulator, each state into its own working memory."""
+        for name, value in zip(names, acc, strict=True):
+            self.b.store(name, at, value, loc=loc)
+
+    def saved(self, names: Iterable[str], reduce: k.Reduce, at: Operand | int, lanes: int = 1) -> Acc:
+        with self.b.at(reduce.loc):
+            every = zip(names, reduce.dtypes, strict=True)
+            return tuple([self.b.load(name, dtype, at, lanes) for name, dtype in every])
+
     # -- stages of a row
 
     def stepped(self, reduce: k.Reduce, args: Acc, acc: Acc) -> Acc:

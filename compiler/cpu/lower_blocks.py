@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from ..ir import kernel as k
 from ..ir.data import replace
-from ..ir.loop import ZERO, Imm, Operand, Value
-from ..ir.types import i64
+from ..ir.loop import ZERO, Operand
 from ..ops.folds import Acc
 from ..order import BLOCK, lanes
 from .lower import Chunk, Lowering
@@ -44,13 +43,12 @@ def walk(
     if not axis.long or not reduces:
         x.vectors(axis.name, ZERO, extent, chunk, stream, dear)
         return
-    places = [tuple(b.fresh(dtype, 1, "blocks") for dtype in r.dtypes) for r in reduces]
+    places = [[b.fresh(dtype, 1, "blocks").name for dtype in r.dtypes] for r in reduces]
     for r, place in zip(reduces, places, strict=True):
-        for state in place:
-            b.alloc(state.name, state.dtype, lanes(*r.dtypes))
-        with b.at(r.loc):
-            for u, acc in enumerate(x.sums[r.names]):
-                put(x, place, Imm(u * width, i64), acc)
+        for name, dtype in zip(place, r.dtypes, strict=True):
+            b.alloc(name, dtype, lanes(*r.dtypes))
+        for u, acc in enumerate(x.sums[r.names]):
+            x.save(place, u * width, acc, r.loc)
     with b.loop(0, extent, BLOCK, "serial") as block:
         hi = x.minimum(block.var + BLOCK, extent)
         with x.adding(x.accumulators(reduces)) as sums:
@@ -59,9 +57,10 @@ def walk(
         for r, place in zip(reduces, places, strict=True):
             with b.at(r.loc):
                 at = number & (lanes(*r.dtypes) - 1)
-                put(x, place, at, x.merge(r.op, get(x, place, at), x.halve(r.op, sums[r.names])))
+                total = x.merge(r.op, x.saved(place, r, at), x.halve(r.op, sums[r.names]))
+                x.save(place, at, total, r.loc)
     for r, place in zip(reduces, places, strict=True):
-        x.sums[r.names][:] = [get(x, place, Imm(u * width, i64), width) for u in range(x.count(r))]
+        x.sums[r.names][:] = [x.saved(place, r, u * width, width) for u in range(x.count(r))]
 
 
 def block_of(
@@ -88,16 +87,6 @@ def block_of(
     for reduce in reduces:
         with x.b.at(reduce.loc):
             x.store_parts(reduce, number, x.halve(reduce.op, sums[reduce.names]))
-
-
-def put(x: Lowering, place: tuple[Value, ...], at: Operand, acc: Acc) -> None:
-    """An accumulator into working memory: `place` names that of each state."""
-    for state, value in zip(place, acc, strict=True):
-        x.b.store(state.name, at, value, loc=x.b.loc)
-
-
-def get(x: Lowering, place: tuple[Value, ...], at: Operand, lanes: int = 1) -> Acc:
-    return tuple(x.b.load(state.name, state.dtype, at, lanes) for state in place)
 
 
 def fold(x: Lowering, reduce: k.Reduce, lo: Operand, hi: Operand) -> Acc:

@@ -147,7 +147,8 @@ class GroupLowering(Mode):
                     continue
                 taken |= set(names)
                 with b.loop(0, size, self.width, "vector") as clear:
-                    self.put(reduce, clear.var, tuple(Imm(0, d, self.width) for d in reduce.dtypes))
+                    zeros = tuple(Imm(0, d, self.width) for d in reduce.dtypes)
+                    x.save(names, clear.var, zeros, reduce.loc)
         for number, found in self.computes.items():
             (axis,) = x.kernel.stages[number].axes
             for expr, cache in found:
@@ -234,16 +235,6 @@ class GroupLowering(Mode):
         """A term of each row to its lane of a total."""
         self.totals.add(reduce, group.number, self.width, lambda old: self.x.wide(join(old), old, group.live))
 
-    def put(self, reduce: k.Reduce, at: Operand, acc: Acc) -> None:
-        """Lanes of a reduction, as vectors, into working memory."""
-        for name, value in zip(self.names(reduce), acc, strict=True):
-            self.b.store(name, at, value, loc=reduce.loc)
-
-    def get(self, reduce: k.Reduce, at: Operand) -> Acc:
-        with self.b.at(reduce.loc):
-            every = zip(self.names(reduce), reduce.dtypes, strict=True)
-            return tuple([self.b.load(name, dtype, at, self.width) for name, dtype in every])
-
     def names(self, reduce: k.Reduce) -> list[str]:
         """Working memory of each state."""
         return [SUMS + name for name in reduce.names]
@@ -284,11 +275,11 @@ class GroupLowering(Mode):
                     with b.at(reduce.loc):
                         folded = self.fold(reduce, [row[number] for row in found], turn)
                         at = loop.var * (self.width // turn)
-                        self.put(reduce, at, folded)
+                        x.save(self.names(reduce), at, folded, reduce.loc)
         x.streaming, x.views = False, {}
         return [
-            [self.get(reduce, Imm(at, i64)) for at in range(0, self.width * self.width // turn, self.width)]
-            for reduce in reduces
+            [x.saved(self.names(r), r, n * self.width, self.width) for n in range(self.width // turn)]
+            for r in reduces
         ]
 
     def columns(self, stage: k.Stage, axis: k.Axis) -> list[Level]:

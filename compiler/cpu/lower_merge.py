@@ -75,16 +75,13 @@ class Merge:
             b.store(target, begin + turn.var, front[0])
             b.store(target, final - turn.var, back[1])
             turn.yields = (
-                n.reversed(front[1]), self.on(first, i, step), self.on(self.no(first), j, step),
-                n.reversed(back[0]), self.back(self.no(second), left), self.back(second, right),
+                n.reversed(front[1]), self.on(first, i, step), self.on(first ^ True, j, step),
+                n.reversed(back[0]), self.back(second ^ True, left), self.back(second, right),
             )  # fmt: skip
 
     def meet(self, waiting: Operand, new: Operand) -> tuple[Operand, Operand]:
         """What waits, which falls, and a vector that rises: the lesser half of both, and the greater."""
         return self.network.halves(*self.network.in_order(waiting, new))
-
-    def no(self, flag: Operand) -> Operand:
-        return flag ^ True
 
     def on(self, flag: Operand, at: Operand, step: Operand) -> Operand:
         return self.b.select(flag, at + step, at)

@@ -83,14 +83,14 @@ class Quick:
         second = found[KIND] & SECOND
         here = self.buffer(names, second, found[FROM])
         easy = (size <= short) | equal
-        with b.loop(0, self.flag(some & easy), 1, "once", (waiting,)) as branch:
+        with b.loop(0, b.select(some & easy, 1, 0), 1, "once", (waiting,)) as branch:
             taken = self.x.minimum(size, short)
             self.in_order(here, taken, equal)
             write(self.row, found[PLACE], taken)
             for number, change in ((FROM, taken), (PLACE, taken), (SIZE, 0 - taken)):
                 b.store(STACK, at[number], found[number] + change)
             branch.yields = (b.select(b.op("eq", taken, size), top, waiting),)
-        hard = self.flag(some & (easy ^ True))
+        hard = b.select(some & (easy ^ True), 1, 0)
         with b.loop(0, hard, 1, "once", branch.results) as branch:
             there = self.buffer(names, 1 - second, found[TO])
             halving = found[KIND] > 1
@@ -114,9 +114,6 @@ class Quick:
             self.push(top + upper, (found[TO], next(behind), more, next(behind), other), (pivot, high))
             branch.yields = (waiting + 1,)
         return branch.results[0]
-
-    def flag(self, of: Operand) -> Operand:
-        return self.b.select(of, 1, 0)
 
     def buffer(self, names: tuple[str, str], second: Operand, at: Operand) -> str:
         return self.b.window(self.key, names[1], at, second, names[0], at)

@@ -48,12 +48,10 @@ class RowTotals:
                 x.store_parts(reduce, block.var, x.halved(reduce.op, lanes))
 
     def _put(self, reduce: k.Reduce, at: Operand, acc: Acc) -> None:
-        for name, value in zip(reduce.names, acc, strict=True):
-            self.b.store(_place(name), at, value, loc=reduce.loc)
+        self.x.save(map(_place, reduce.names), at, acc, reduce.loc)
 
     def _get(self, reduce: k.Reduce, at: Operand, lanes: int) -> Acc:
-        with self.b.at(reduce.loc):
-            return tuple([self.b.load(_place(name), dtype, at, lanes) for name, dtype in reduce.results])
+        return self.x.saved(map(_place, reduce.names), reduce, at, lanes)
 
 
 def _place(name: str) -> str:

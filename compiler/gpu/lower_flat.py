@@ -67,14 +67,14 @@ class TeamFlatLowering(FlatLowering):
 
     def lanes(self, reduce: k.Reduce) -> list[Acc]:
         """The accumulators, as vectors."""
-        return [
-            tuple(self.b.load(f"lanes.{name}", dtype, n * WARP, WARP) for name, dtype in reduce.results)
-            for n in range(self.x.count(reduce))
-        ]
+        names, x = self.names(reduce), self.x
+        return [x.saved(names, reduce, n * WARP, WARP) for n in range(x.count(reduce))]
+
+    def names(self, reduce: k.Reduce) -> list[str]:
+        return [f"lanes.{name}" for name in reduce.names]
 
     def put(self, reduce: k.Reduce, n: int, acc: Acc) -> None:
-        for name, value in zip(reduce.names, acc, strict=True):
-            self.b.store(f"lanes.{name}", n * WARP, value, loc=reduce.loc)
+        self.x.save(self.names(reduce), n * WARP, acc, reduce.loc)
 
     def vectors(
         self, axis: k.Axis, first: Operand, count: int, end: Operand | None

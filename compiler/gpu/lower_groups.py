@@ -47,13 +47,8 @@ class _Tile:
         return f"tile.{self.array.name}"
 
     @property
-    def vectors(self) -> int:
-        """Of all rows, with room."""
-        return self.room
-
-    @property
     def elements(self) -> int:
-        return -(-(self.vectors * PITCH + WARP) // WARP) * WARP  # a row may begin at the end
+        return -(-(self.room * PITCH + WARP) // WARP) * WARP  # a row may begin at the end
 
 
 class WarpGroupLowering(GroupLowering):
@@ -173,7 +168,7 @@ class WarpGroupLowering(GroupLowering):
                         continue
                     if [ix.axis for ix in e.index] == [self.outer.name]:
                         x.value(e)
-        every = [(tile, v) for tile in self.tiles.values() for v in range(tile.vectors)]
+        every = [(tile, v) for tile in self.tiles.values() for v in range(tile.room)]
         windows: dict[str, str] = {}
         for first in range(0, len(every), AT_ONCE):
             some = every[first : first + AT_ONCE]

@@ -62,21 +62,21 @@ class TeamProductLowering(WarpProductLowering):
         chain, down, across = self.bits(0, 2), self.bits(2, 1), self.bits(3, 2)
         warp_down = THREAD & (PRODUCT_WARPS_DOWN - 1)
         warp_across = THREAD // PRODUCT_WARPS_DOWN
-        row = self.scaled(down, 16) + self.scaled(warp_down, SIDE)
-        column = self.scaled(across, 8) + self.scaled(warp_across, SIDE)
-        step = self.scaled(chain, PITCH)
+        row = down * 16 + warp_down * SIDE
+        column = across * 8 + warp_across * SIDE
+        step = chain * PITCH
         self.reads = step + row, step + column
-        self.own = self.scaled(THREAD, SIDE * SIDE * WARP)  # where the warp's sums wait
+        self.own = THREAD * (SIDE * SIDE * WARP)  # where the warp's sums wait
         self.high, self.odd = (b.op("ne", self.lane & n, ZERO) for n in (2, 1))
         half_down, half_across = self.bits(1, 1), self.bits(0, 1)  # after the chains have been halved
-        row = row + self.scaled(half_down, WARP)
-        column = column + self.scaled(half_across, WARP)
+        row = row + half_down * WARP
+        column = column + half_across * WARP
         self.spot = self.row_of_sums(row) + self.place_of_sum(column)
         with b.loop(BEGIN, END, 1, "parallel") as block, x.scope():
             strips = x.pieces(self.right.count, PRODUCT_TILE)
             number, line = block.var // x.slot("block"), block.var % x.slot("block")
             x.at.update(self.place(self.p.batch, number // strips))
-            top, first = (self.scaled(n, PRODUCT_TILE) for n in (line, number % strips))
+            top, first = (n * PRODUCT_TILE for n in (line, number % strips))
             left, right = self.left, self.right
             self.panels = (
                 self.panel("left", left.expr, left.axes, top, left.count),
@@ -110,17 +110,14 @@ class TeamProductLowering(WarpProductLowering):
         moved = self.lane >> first if first else self.lane
         return moved & ((1 << count) - 1)
 
-    def scaled(self, value: Operand, by: int) -> Operand:
-        return value * by
-
     def buffer(self, step: Operand) -> Operand:
         """Where the panel that begins with a step lies."""
         number = step >> (DEPTH.bit_length() - 1)
-        return self.scaled(number & 1, PANEL)
+        return (number & 1) * PANEL
 
     def field(self, value: Operand, first: int, count: int, by: int) -> Operand:
         """Some bits of a number, times something."""
-        return self.scaled((value >> first) & ((1 << count) - 1), by)
+        return ((value >> first) & ((1 << count) - 1)) * by
 
     def row_of_sums(self, row: Operand) -> Operand:
         """Where a row of sums begins: those of one store, 16 and 32 further, are neighbours there."""
@@ -142,21 +139,18 @@ class TeamProductLowering(WarpProductLowering):
         along = self.along_depth(expr, axes)
         points, steps, places = (list[Operand]() for _ in range(3))
         for v in range(EACH):
-            number = self.scaled(THREAD, EACH // 2) + v // 2  # v % 2 tells the rest
+            number = THREAD * (EACH // 2) + v // 2  # v % 2 tells the rest
             if along:
                 step: Operand = self.bits(0, 3) + 8 * (v % 2)
-                own: Operand = self.scaled(number, 4) + self.bits(3, 2)
-                place: Operand = self.scaled(step, PITCH) + own
+                own: Operand = number * 4 + self.bits(3, 2)
+                place: Operand = step * PITCH + own
             else:
                 step, own = number, self.lane + WARP * (v % 2)
-                place = self.scaled(step, PITCH) + WARP * (v % 2)
-            points.append(self.least(start + own, last))
+                place = step * PITCH + WARP * (v % 2)
+            points.append(self.x.minimum(start + own, last))
             steps.append(step)
             places.append(place)
         return _Panel(array, expr, axes, tuple(points), tuple(steps), tuple(places))
-
-    def least(self, a: Operand, c: Operand) -> Operand:
-        return self.b.select(a < c, a, c)
 
     def along_depth(self, expr: k.Expr, axes: tuple[str, ...]) -> bool:
         """Whether memory runs along the depth."""
@@ -168,7 +162,7 @@ class TeamProductLowering(WarpProductLowering):
         whole chains, as much as every target adds to them."""
         b, x, found = self.b, self.x, list[Operand]()
         for point, step in zip(panel.points, panel.steps, strict=True):
-            here = step if count is None else self.least(step, count - 1)
+            here = step if count is None else self.x.minimum(step, count - 1)
             x.at.update(self.place(self.p.depth, start + here))
             x.at.update(self.place(panel.axes, point))
             value = self.value(panel.expr)
@@ -197,7 +191,7 @@ class TeamProductLowering(WarpProductLowering):
             for number in range(count):
                 at: Operand = Imm(number * PANEL, i64) if two else self.buffer(line.var)
                 other: Operand = Imm((1 - number) * PANEL, i64) if two else Imm(PANEL, i64) - at
-                after = self.least(line.var + (DEPTH + number * DEPTH), self.whole - DEPTH)
+                after = self.x.minimum(line.var + (DEPTH + number * DEPTH), self.whole - DEPTH)
                 for first, panel in zip((0, DEPTH // 2), self.panels, strict=True):
                     values = self.fetch(panel, after)  # on their way while half of the panel is computed
                     for n in range(first, first + DEPTH // 2, self.chains):
@@ -211,7 +205,7 @@ class TeamProductLowering(WarpProductLowering):
         """With the panel that the depth ends in."""
         b = self.b
         with b.loop(0, self.depth - self.whole, self.chains, "serial", chains) as turn:
-            at = self.scaled(turn.var, PITCH) + 2 * PANEL
+            at = turn.var * PITCH + 2 * PANEL
             turn.yields = tuple(self.steps_of_chains(list(turn.carried), at))
         return turn.results
 

@@ -312,13 +312,12 @@ def place(node: Node, labels: Labels, extents: dict[str, int]) -> Placed:
 
 
 def relabel(placed: Placed, names: Mapping[str, str]) -> Placed:
-    return Placed(
-        placed.node,
-        tuple(names.get(x, x) for x in placed.domain),
-        renamed(placed.access, names),
-        frozenset(names.get(x, x) for x in placed.reduced),
-        tuple((n, renamed(a, names)) for n, a in placed.operands),
-        placed.form,
+    return replace(
+        placed,
+        domain=tuple(names.get(x, x) for x in placed.domain),
+        access=renamed(placed.access, names),
+        reduced=frozenset(names.get(x, x) for x in placed.reduced),
+        operands=tuple((n, renamed(a, names)) for n, a in placed.operands),
     )
 
 
