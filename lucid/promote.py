@@ -21,7 +21,7 @@ import numpy as np
 from lucid.compiler import ops
 from lucid.compiler.ir.graph import LOC, Loc, Node
 from lucid.compiler.ir.rounding import convert, rounded
-from lucid.compiler.ir.types import GRAPH_DTYPES, DType, TensorType, bf16, f32, f64, from_numpy, tensor_type
+from lucid.compiler.ir.types import GRAPH_DTYPES, DType, TensorType, bf16, f32, f64, from_numpy
 
 from . import dlpack
 from .context import MODE
@@ -243,15 +243,15 @@ def filled(value: bool | int | float | complex, kind: TensorType) -> Node:
     if is_traced(value):
         return ops.fill(scalar(value, kind.dtype), kind.shape)
     exact = value if value and not isinstance(value, complex) else repr(value)
-    return _filled(value, exact, kind, LOC.get())
+    return _filled(value, exact, kind.dtype, kind.shape, LOC.get())
 
 
 @functools.lru_cache(maxsize=1024)
-def _filled(value: bool | int | float | complex, signed: object, kind: TensorType, loc: Loc | None) -> Node:
-    """`signed` tells 0.0 and -0.0 apart."""
-    if not kind.shape:
-        return scalar(value, kind.dtype)
-    return ops.fill(_filled(value, signed, tensor_type(kind.dtype, ()), loc), kind.shape)
+def _filled(
+    value: bool | int | float | complex, signed: object, dtype: DType, shape: tuple[int, ...], loc: Loc | None
+) -> Node:
+    """`signed` tells 0.0 and -0.0 apart. (The hash of a type is a function of Python.)"""
+    return ops.fill(_filled(value, signed, dtype, (), loc), shape) if shape else scalar(value, dtype)
 
 
 def cast(value: Value, dtype: DType) -> Node:
