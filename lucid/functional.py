@@ -8,7 +8,7 @@ tables below, and a name in `__all__`.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, overload
 
 from lucid.compiler import ops
 
@@ -177,13 +177,23 @@ def complex(real: Any, imag: Any) -> Tensor:
 # --- choices -------------------------------------------------------------------------------------
 
 
+@overload
+def where(condition: Any, a: Any, b: Any) -> Tensor: ...
+
+
+@overload
+def where(condition: Any) -> tuple[Tensor, ...]: ...
+
+
 @public
-def where(condition: Any, a: Any = None, b: Any = None) -> Tensor:
+def where(condition: Any, a: Any = None, b: Any = None) -> Any:
     """Elements of `a` where `condition` holds, else of `b`; all broadcast. What is not chosen has
     no influence, on values or on gradients, be it NaN or inf. Of a condition alone the places where it
     holds, as of `nonzero`."""
     if a is None and b is None:
-        return asarray(condition).nonzero()  # type: ignore[no-any-return]  # a tuple
+        return asarray(condition).nonzero()
+    if a is None or b is None:
+        raise TypeError("where: expected a condition and two choices, or a condition alone")
     return apply(ew.where, *map(operand, (condition, a, b)))
 
 

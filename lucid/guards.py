@@ -12,12 +12,12 @@ import gc
 import math
 import os
 import re
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextvars import ContextVar
-from functools import partial
+from functools import lru_cache, partial
 from operator import is_
-from types import CellType, CodeType, FunctionType, MappingProxyType
+from types import CellType, CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ import numpy as np
 from lucid.compiler.ir.data import data, field
 from lucid.compiler.ir.types import TensorType
 
+from .arguments import inside
 from .codes import text_of
 from .contents import COPIED, Reader, content, equal
 from .errors import TraceError, here, warn_user
@@ -76,7 +77,19 @@ def tensors_in(content: object) -> tuple[Tensor, ...]:
 
 INDEXED = (list, deque)  # whose items are places
 _VARIABLE = r"\benviron\._data\[b?(.*)\]$"
-_ITEMS = (dict, *INDEXED)
+_METHODS = ("__getitem__", "__setitem__", "__iter__", "__len__", "keys", "values", "items", "pop")
+
+
+@lru_cache(maxsize=256)
+def _as_dict(kind: Any) -> bool:
+    """Whether a class keeps items as dict does, so that they are places: itself, and what adds to it."""
+    return issubclass(kind, dict) and all(
+        getattr(kind, name) in (getattr(dict, name), getattr(OrderedDict, name)) for name in _METHODS
+    )
+
+
+def _has_items(owner: object) -> bool:
+    return type(owner) in INDEXED or _as_dict(type(owner))
 
 
 @data(eq=False)
@@ -87,18 +100,19 @@ class Place:
     owner: Any
     key: Any
     where: str
+    within: bool = False  # of an object that a trace has made
 
     def get(self) -> Any:
         if type(self.owner) is CellType:
             return self.owner.cell_contents
         if isinstance(self.owner, type):
             return vars(self.owner)[self.key]  # not what it inherits
-        return self.owner[self.key] if type(self.owner) in _ITEMS else getattr(self.owner, self.key)
+        return self.owner[self.key] if _has_items(self.owner) else getattr(self.owner, self.key)
 
     def set(self, value: Any) -> None:
         if type(self.owner) is CellType:
             self.owner.cell_contents = value
-        elif type(self.owner) in _ITEMS:
+        elif _has_items(self.owner):
             self.owner[self.key] = value
         else:
             setattr(self.owner, self.key, value)
@@ -109,9 +123,9 @@ class Place:
             self.set(value)
         elif type(self.owner) is CellType:
             del self.owner.cell_contents
-        elif type(self.owner) is dict:
+        elif _as_dict(type(self.owner)):
             self.owner.pop(self.key, None)
-        elif type(self.owner) not in _ITEMS:  # what was added to a list stays
+        elif type(self.owner) not in INDEXED:  # what was added to a list stays
             delattr(self.owner, self.key)
 
     @property
@@ -277,10 +291,10 @@ class Guards:
         for k, (cell, value, where) in enumerate(self.cells):
             yield Place(cell, None, where), value, partial(_put, self.cells, k, (cell,), (where,))
         for k, (d, key, value, where) in enumerate(self.items):
-            if type(d) is dict:
+            if _as_dict(type(d)):
                 yield Place(d, key, where), value, partial(_put, self.items, k, (d, key), (where,))
         for scope, keys, values, where in self.dicts:
-            if type(scope) is dict:
+            if _as_dict(type(scope)):
                 for k, key in enumerate(keys):
                     yield Place(scope, key, _inside(where, key)), values[k], partial(values.__setitem__, k)
         for items, values, where in self.lists:
@@ -329,25 +343,27 @@ class Guards:
     def within_reach(self) -> list[tuple[Any, dict[Any, Any]]]:
         """Attributes, variables and items that a function may set, of all that was found: who has them, and
         what is there now."""
-        owners = [d for d, *_ in (*self.items, *self.dicts) if type(d) is dict] + self.scopes
+        owners = [d for d, *_ in (*self.items, *self.dicts) if _as_dict(type(d))] + self.scopes
         owners += [items for items, *_ in self.lists if type(items) in INDEXED]
         return [(owner, _held(owner)) for owner in {id(owner): owner for owner in owners}.values()]
 
-    def reclaim(self, before: list[tuple[Any, dict[Any, Any]]]) -> list[tuple[Place, Any]]:
-        """Places where a trace has left tensors, and what holds them; what was there is there again."""
+    def reclaim(self, before: list[tuple[Any, dict[Any, Any]]]) -> tuple[list[tuple[Place, Any]], str | None]:
+        """Places where a trace has left tensors, and what holds them; what was there is there again. And
+        where it has left an object that it has made, in words: each call must make its own."""
         known = {id(owner) for owner, _ in before}  # their items are places
         found = []
         for owner, old in before:
             for key, now in () if _as_before(owner, old) else _held(owner).items():
                 was = old.get(key, MISSING)
-                if now is not was and id(now) not in known and _has_tensor(now):
-                    found.append((Place(owner, key, str(key)), now, was))
+                if now is not was and id(now) not in known:
+                    found += _left(Place(owner, key, str(key)), now, was)
         for place, now, was in self._apart(known):
-            if type(was) is not Open and id(now) not in known and _has_tensor(now):
-                found.append((place, now, was))
+            if type(was) is not Open and id(now) not in known:
+                found += _left(place, now, was)
         for place, _, was in found:
             place.put(was)
-        return [(place, now) for place, now, _ in found]
+        made = next((place.where for place, *_ in found if place.within), None)
+        return [(place, now) for place, now, _ in found], made and f"{made} is in an object that is made anew"
 
     def _apart(self, known: set[int]) -> Iterator[tuple[Place, Any, Any]]:
         """Cells and slots that hold another thing than they did, and both; not of owners that are `known`."""
@@ -414,17 +430,32 @@ def _held(owner: Any) -> dict[Any, Any]:
     return dict(enumerate(owner)) if type(owner) in INDEXED else dict(owner)
 
 
-def _has_tensor(value: Any) -> bool:
-    """Whether a value is a tensor, or has one in its containers (that may hold each other)."""
-    left, seen = [value], {id(value)}
-    for v in left:  # grows
-        if type(v) in (tuple, list, dict):
-            parts = [p for p in (v.values() if type(v) is dict else v) if id(p) not in seen]
-            seen.update(map(id, parts))
-            left += parts
-        elif issubclass(type(v), Tensor):  # what it says its class is may not be asked
-            return True
-    return False
+def _left(place: Place, now: Any, was: Any) -> list[tuple[Place, Any, Any]]:
+    """The place, if it holds a tensor, or containers of some (that may hold each other); and what new objects
+    there keep tensors of a trace in."""
+    found, places, seen = [], [(place, now, was)], set[int]()
+    for k, (where, value, before) in enumerate(places):  # grows
+        parts, holds = [value], False
+        for v in parts:  # grows
+            if issubclass(type(v), Tensor):  # what it says its class is may not be asked
+                holds |= k == 0 or v._trace is not None
+            elif id(v) not in seen:
+                seen.add(id(v))
+                inner = inside(v)
+                parts += inner or ()
+                places += () if inner is not None else _kept_by(v, where.where)
+        if holds:
+            found.append((where, value, before))
+    return found
+
+
+def _kept_by(thing: Any, where: str) -> Iterator[tuple[Place, Any, Any]]:
+    """Items and attributes of an object as places that were not there."""
+    if _as_dict(type(thing)):
+        yield from ((Place(thing, k, f"{where}[{k!r}]", True), v, MISSING) for k, v in thing.items())
+    scope = None if isinstance(thing, ModuleType | type | FunctionType) else getattr(thing, "__dict__", None)
+    if type(scope) is dict:
+        yield from ((Place(scope, k, f"{where}.{k}", True), v, MISSING) for k, v in scope.items())
 
 
 def _change(where: str, value: object, now: object) -> Change:

@@ -85,14 +85,15 @@ def trace(
     finish = _Finish(trace, arrays, placed, objects, guards, name, threads, device, called)
     writes = [(place, now) for place, now in zip(numeric, contents, strict=True) if now is not KEPT]
     writes += _put_back(held)
-    writes += guards.reclaim(reach)
+    kept, made = guards.reclaim(reach)
+    writes += kept
     left, changed = guards.take_back()
     writes += left
     first = [plain(value) for value in tape.numbers]
     places_of_tensors = [place for place, _ in held]
     return partial(
         finish.recording,
-        returned, opened, numeric, places_of_tensors, tape.finish(), writes, unsure or changed, first,
+        returned, opened, numeric, places_of_tensors, tape.finish(), writes, unsure or changed or made, first,
     )  # fmt: skip
 
 

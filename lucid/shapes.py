@@ -44,6 +44,9 @@ def normal_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     if isinstance(axes, str | bytes | dict | set | frozenset):
         raise TypeError(f"axis must be an int, or several in a tuple, not {type(axes).__name__}")
+    if hasattr(axes, "shape") and not isinstance(axes, np.generic):  # PyTorch's max(x, y)
+        other = "the greater or lesser of two tensors is lucid.maximum or lucid.minimum of them"
+        raise TypeError(f"axis must be an int, or several in a tuple, not {type(axes).__name__}; {other}")
     listed = [axes] if not isinstance(axes, Iterable) else list(axes)
     normal = sorted(normal_axis(a, max(ndim, 1)) for a in listed)
     if len(set(normal)) != len(normal):

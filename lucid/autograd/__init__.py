@@ -49,16 +49,17 @@ def _cotangents(name: str, outputs: Sequence[Tensor], given: Any) -> list[Any]:
 @public
 def grad(
     outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None,
-    create_graph: bool = False, allow_unused: bool | None = None, is_grads_batched: bool = False,
-    materialize_grads: bool = False,
+    create_graph: bool = False, only_inputs: bool = True, allow_unused: bool | None = None,
+    is_grads_batched: bool = False, materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
     """The sum of the gradients of `outputs` by each of `inputs`, tensors or sequences of them: leaves, or
     what `outputs` are computed from. Nothing is added to any `grad`.
 
     `grad_outputs`: cotangents of the outputs; may be left out for those that are one number. `create_graph`:
     gradients flow through the result. `allow_unused`: None for what is not used, `materialize_grads`: zeros;
-    else it is a RuntimeError. A graph is always kept, so `retain_graph` changes nothing. `is_grads_batched`:
-    the first axis of `grad_outputs` counts cotangents, and that of the results.
+    else it is a RuntimeError. A graph is always kept, and gradients are of inputs only: `retain_graph` and
+    `only_inputs` change nothing. `is_grads_batched`: the first axis of `grad_outputs` counts cotangents, and
+    that of the results.
 
     RuntimeError for an input that does not require grad. For a function of arrays: `lucid.grad`.
     """

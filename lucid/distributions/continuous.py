@@ -23,7 +23,7 @@ class Normal(Distribution):
 
     has_rsample = True
 
-    def __init__(self, loc: Any, scale: Any) -> None:
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = parameters("Normal", ("loc", loc, None), ("scale", scale, POSITIVE))
         super().__init__(self.loc.shape)
 
@@ -58,7 +58,7 @@ class Laplace(Distribution):
 
     has_rsample = True
 
-    def __init__(self, loc: Any, scale: Any) -> None:
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = parameters("Laplace", ("loc", loc, None), ("scale", scale, POSITIVE))
         super().__init__(self.loc.shape)
 
@@ -93,7 +93,7 @@ class Uniform(Distribution):
 
     has_rsample = True
 
-    def __init__(self, low: Any, high: Any) -> None:
+    def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
         self.low, self.high = parameters("Uniform", ("low", low, None), ("high", high, None))
         if at_hand(*(x for x in (low, high) if isinstance(x, Tensor))):
             checked("Uniform", "high - low", self.high - self.low, POSITIVE)
@@ -130,7 +130,7 @@ class Exponential(Distribution):
 
     has_rsample = True
 
-    def __init__(self, rate: Any) -> None:
+    def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = parameters("Exponential", ("rate", rate, POSITIVE))
         super().__init__(self.rate.shape)
 
@@ -165,7 +165,7 @@ class Gamma(Distribution):
 
     has_rsample = True
 
-    def __init__(self, concentration: Any, rate: Any) -> None:
+    def __init__(self, concentration: Any, rate: Any, validate_args: bool | None = None) -> None:
         self.concentration, self.rate = parameters(
             "Gamma", ("concentration", concentration, POSITIVE), ("rate", rate, POSITIVE)
         )
@@ -200,7 +200,7 @@ class Beta(Distribution):
 
     has_rsample = True
 
-    def __init__(self, concentration1: Any, concentration0: Any) -> None:
+    def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None) -> None:
         self.concentration1, self.concentration0 = parameters(
             "Beta", ("concentration1", concentration1, POSITIVE), ("concentration0", concentration0, POSITIVE)
         )
@@ -240,7 +240,7 @@ class StudentT(Distribution):
 
     has_rsample = True
 
-    def __init__(self, df: Any, loc: Any = 0.0, scale: Any = 1.0) -> None:
+    def __init__(self, df: Any, loc: Any = 0.0, scale: Any = 1.0, validate_args: bool | None = None) -> None:
         self.df, self.loc, self.scale = parameters(
             "StudentT", ("df", df, POSITIVE), ("loc", loc, None), ("scale", scale, POSITIVE)
         )
@@ -284,7 +284,7 @@ class Cauchy(Distribution):
 
     has_rsample = True
 
-    def __init__(self, loc: Any, scale: Any) -> None:
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = parameters("Cauchy", ("loc", loc, None), ("scale", scale, POSITIVE))
         super().__init__(self.loc.shape)
 
@@ -319,7 +319,7 @@ class Gumbel(Distribution):
 
     has_rsample = True
 
-    def __init__(self, loc: Any, scale: Any) -> None:
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = parameters("Gumbel", ("loc", loc, None), ("scale", scale, POSITIVE))
         super().__init__(self.loc.shape)
 

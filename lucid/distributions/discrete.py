@@ -21,7 +21,7 @@ from .distribution import NOT_NEGATIVE, POSITIVE, PROBABILITY, Distribution, one
 class Bernoulli(Distribution):
     """1 with the probability `probs`, or sigmoid(`logits`), else 0."""
 
-    def __init__(self, probs: Any = None, logits: Any = None) -> None:
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         if one_of("Bernoulli", probs, logits):
             (self.probs,) = parameters("Bernoulli", ("probs", probs, PROBABILITY))
             least = float(np.finfo(self.probs.dtype).eps)
@@ -59,7 +59,7 @@ class Bernoulli(Distribution):
 class Categorical(Distribution):
     """The places along the last axis of `probs`, weights that need not add up to 1, or of `logits`: int64."""
 
-    def __init__(self, probs: Any = None, logits: Any = None) -> None:
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         if one_of("Categorical", probs, logits):
             (given,) = parameters("Categorical", ("probs", probs, NOT_NEGATIVE))
             self.probs = given / given.sum(-1, keepdims=True)
@@ -103,7 +103,7 @@ class Categorical(Distribution):
 class Poisson(Distribution):
     """How many events there are, of `rate` in the mean: rate ** k exp(-rate) / k!."""
 
-    def __init__(self, rate: Any) -> None:
+    def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = parameters("Poisson", ("rate", rate, NOT_NEGATIVE))
         super().__init__(self.rate.shape)
 
@@ -125,7 +125,7 @@ class Poisson(Distribution):
 class Geometric(Distribution):
     """How many trials fail, of the probability `probs` or sigmoid(`logits`), before one succeeds."""
 
-    def __init__(self, probs: Any = None, logits: Any = None) -> None:
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         given = Bernoulli(probs, logits)
         self.probs, self.logits = given.probs, given.logits
         super().__init__(self.probs.shape)
@@ -168,7 +168,9 @@ class Binomial(Counts):
     """How many of `total_count` trials, a whole number for all, succeed, of the probability `probs` or
     sigmoid(`logits`)."""
 
-    def __init__(self, total_count: int = 1, probs: Any = None, logits: Any = None) -> None:
+    def __init__(
+        self, total_count: int = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         given = Bernoulli(probs, logits)
         self.total_count, self.probs, self.logits = total_count, given.probs, given.logits
         super().__init__(self.probs.shape)
@@ -195,7 +197,9 @@ class Multinomial(Counts):
     """How many of `total_count` draws, a whole number for all, are which place along the last axis of `probs`
     or `logits`."""
 
-    def __init__(self, total_count: int = 1, probs: Any = None, logits: Any = None) -> None:
+    def __init__(
+        self, total_count: int = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         self._place = Categorical(probs, logits)
         self.total_count, self.probs, self.logits = total_count, self._place.probs, self._place.logits
         super().__init__(self.probs.shape[:-1], self.probs.shape[-1:])
@@ -221,7 +225,9 @@ class Multinomial(Counts):
 class NegativeBinomial(Distribution):
     """How many trials succeed, of the probability `probs` or sigmoid(`logits`), before `total_count` fail."""
 
-    def __init__(self, total_count: Any, probs: Any = None, logits: Any = None) -> None:
+    def __init__(
+        self, total_count: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         given = Bernoulli(probs, logits)
         self.total_count, self.probs = parameters(
             "NegativeBinomial", ("total_count", total_count, POSITIVE), ("probs", given.probs, None)
@@ -249,7 +255,7 @@ class NegativeBinomial(Distribution):
 class OneHotCategorical(Distribution):
     """A `Categorical` whose place is a 1 among zeros, along the last axis."""
 
-    def __init__(self, probs: Any = None, logits: Any = None) -> None:
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         self._place = Categorical(probs, logits)
         self.probs, self.logits = self._place.probs, self._place.logits
         super().__init__(self.probs.shape[:-1], self.probs.shape[-1:])

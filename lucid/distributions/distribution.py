@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from types import CodeType
 from typing import Any, Self
 
 import numpy as np
@@ -24,12 +27,35 @@ NOT_NEGATIVE: Check = (lambda x: x >= 0, "at least 0")
 PROBABILITY: Check = (lambda x: (x >= 0) & (x <= 1), "between 0 and 1")
 
 
+# Whether parameters are checked, by default and where a distribution is made.
+_DEFAULT = {"checked": True}
+_CHECKED: ContextVar[bool | None] = ContextVar("checked", default=None)
+
+
+def _told(init: Callable[..., None], code: CodeType) -> Callable[..., None]:
+    """`__init__`, which checks parameters, or does not, as its `validate_args` says."""
+    at = code.co_varnames[: code.co_argcount].index("validate_args")
+
+    @functools.wraps(init)
+    def made(*args: Any, **named: Any) -> None:
+        given = args[at] if len(args) > at else named.get("validate_args")
+        token = None if given is None else _CHECKED.set(bool(given))
+        try:
+            init(*args, **named)
+        finally:
+            if token is not None:
+                _CHECKED.reset(token)
+
+    return made
+
+
 @bounds
 class Distribution:
     """A distribution, or one for each element of `batch_shape`; what is drawn has `event_shape` behind that.
 
     `sample(sample_shape)` draws; `rsample` too, and gradients flow to the parameters where `has_rsample`. In
-    a compiled function each call draws anew. ValueError for parameters that are known to be none.
+    a compiled function each call draws anew. ValueError for parameters that are known to be none, but with
+    `validate_args=False`.
     """
 
     has_rsample = False
@@ -39,10 +65,21 @@ class Distribution:
         for name, method in list(vars(cls).items()):
             code = getattr(method, "__code__", None)
             if code and is_internal(code.co_filename) and (name == "__init__" or not name.startswith("_")):
-                setattr(cls, name, public(method))
+                door = public(method)
+                setattr(cls, name, public(_told(door, code)) if name == "__init__" else door)
 
-    def __init__(self, batch_shape: tuple[int, ...] = (), event_shape: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        batch_shape: tuple[int, ...] = (),
+        event_shape: tuple[int, ...] = (),
+        validate_args: bool | None = None,
+    ) -> None:
         self.batch_shape, self.event_shape = batch_shape, event_shape
+
+    @staticmethod
+    def set_default_validate_args(value: bool) -> None:
+        """Whether parameters are checked where `validate_args` does not say so."""
+        _DEFAULT["checked"] = value
 
     @property
     def mean(self) -> Tensor:
@@ -125,6 +162,9 @@ class Distribution:
 
 def checked(kind: str, name: str, x: Tensor, check: Check) -> None:
     """ValueError for a value that is not what `check` asks for."""
+    told = _CHECKED.get()
+    if not (_DEFAULT["checked"] if told is None else told):
+        return
     fits = check[0](x.detach()).numpy()
     if not fits.all():
         raise ValueError(here(f"{kind}: {name} must be {check[1]}, not {x.detach().numpy()[~fits].flat[0]}"))

@@ -13,7 +13,12 @@ class Independent(Distribution):
     """`base_distribution`, whose last axes of the batch, so many, are axes of one event: densities are
     multiplied along them. ValueError for more than it has."""
 
-    def __init__(self, base_distribution: Distribution, reinterpreted_batch_ndims: int) -> None:
+    def __init__(
+        self,
+        base_distribution: Distribution,
+        reinterpreted_batch_ndims: int,
+        validate_args: bool | None = None,
+    ) -> None:
         base, count = base_distribution, reinterpreted_batch_ndims
         cut = len(base.batch_shape) - count
         if cut < 0 or count < 0:

@@ -24,7 +24,7 @@ class Dirichlet(Distribution):
 
     has_rsample = True
 
-    def __init__(self, concentration: Any) -> None:
+    def __init__(self, concentration: Any, validate_args: bool | None = None) -> None:
         (self.concentration,) = parameters("Dirichlet", ("concentration", concentration, POSITIVE))
         if not self.concentration.ndim:
             raise ValueError(here("Dirichlet: concentration has an axis of shares; it is one number"))
@@ -95,7 +95,12 @@ class MultivariateNormal(Factored):
     has_rsample = True
 
     def __init__(
-        self, loc: Any, covariance_matrix: Any = None, precision_matrix: Any = None, scale_tril: Any = None
+        self,
+        loc: Any,
+        covariance_matrix: Any = None,
+        precision_matrix: Any = None,
+        scale_tril: Any = None,
+        validate_args: bool | None = None,
     ) -> None:
         (mean,) = parameters("MultivariateNormal", ("loc", loc, None))
         matrix = _factor("MultivariateNormal", mean.dtype, covariance_matrix, precision_matrix, scale_tril)
@@ -136,7 +141,7 @@ class LowRankMultivariateNormal(MultivariateNormal):
     """The normal distribution of vectors of the covariance W Wᵀ + diag(d), W being `cov_factor` and d
     `cov_diag`."""
 
-    def __init__(self, loc: Any, cov_factor: Any, cov_diag: Any) -> None:
+    def __init__(self, loc: Any, cov_factor: Any, cov_diag: Any, validate_args: bool | None = None) -> None:
         (diagonal,) = parameters("LowRankMultivariateNormal", ("cov_diag", cov_diag, POSITIVE))
         factor = asarray(cov_factor).astype(diagonal.dtype)
         super().__init__(loc, factor @ factor.mT + diagonal.diag_embed())
@@ -151,7 +156,12 @@ class Wishart(Factored):
     has_rsample = True
 
     def __init__(
-        self, df: Any, covariance_matrix: Any = None, precision_matrix: Any = None, scale_tril: Any = None
+        self,
+        df: Any,
+        covariance_matrix: Any = None,
+        precision_matrix: Any = None,
+        scale_tril: Any = None,
+        validate_args: bool | None = None,
     ) -> None:
         (number,) = parameters("Wishart", ("df", df, POSITIVE))
         given = next((m for m in (covariance_matrix, precision_matrix, scale_tril) if m is not None), 0.0)

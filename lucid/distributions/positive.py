@@ -21,7 +21,7 @@ from .distribution import LOG_2PI, POSITIVE, Distribution, parameters, within
 class Chi2(Gamma):
     """Of the sum of squares of `df` standard normal numbers."""
 
-    def __init__(self, df: Any) -> None:
+    def __init__(self, df: Any, validate_args: bool | None = None) -> None:
         (self.df,) = parameters("Chi2", ("df", df, POSITIVE))
         super().__init__(self.df / 2, 0.5)
 
@@ -31,7 +31,7 @@ class FisherSnedecor(Distribution):
 
     has_rsample = True
 
-    def __init__(self, df1: Any, df2: Any) -> None:
+    def __init__(self, df1: Any, df2: Any, validate_args: bool | None = None) -> None:
         self.df1, self.df2 = parameters("FisherSnedecor", ("df1", df1, POSITIVE), ("df2", df2, POSITIVE))
         super().__init__(self.df1.shape)
 
@@ -64,7 +64,7 @@ class InverseGamma(Distribution):
 
     has_rsample = True
 
-    def __init__(self, concentration: Any, rate: Any) -> None:
+    def __init__(self, concentration: Any, rate: Any, validate_args: bool | None = None) -> None:
         self.concentration, self.rate = parameters(
             "InverseGamma", ("concentration", concentration, POSITIVE), ("rate", rate, POSITIVE)
         )
@@ -104,7 +104,7 @@ class HalfNormal(Distribution):
 
     has_rsample = True
 
-    def __init__(self, scale: Any) -> None:
+    def __init__(self, scale: Any, validate_args: bool | None = None) -> None:
         (self.scale,) = parameters("HalfNormal", ("scale", scale, POSITIVE))
         super().__init__(self.scale.shape)
 
@@ -140,7 +140,7 @@ class HalfCauchy(Distribution):
 
     has_rsample = True
 
-    def __init__(self, scale: Any) -> None:
+    def __init__(self, scale: Any, validate_args: bool | None = None) -> None:
         (self.scale,) = parameters("HalfCauchy", ("scale", scale, POSITIVE))
         super().__init__(self.scale.shape)
 
@@ -175,7 +175,7 @@ class LogNormal(Distribution):
 
     has_rsample = True
 
-    def __init__(self, loc: Any, scale: Any) -> None:
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = parameters("LogNormal", ("loc", loc, None), ("scale", scale, POSITIVE))
         super().__init__(self.loc.shape)
 
@@ -211,7 +211,7 @@ class Pareto(Distribution):
 
     has_rsample = True
 
-    def __init__(self, scale: Any, alpha: Any) -> None:
+    def __init__(self, scale: Any, alpha: Any, validate_args: bool | None = None) -> None:
         self.scale, self.alpha = parameters("Pareto", ("scale", scale, POSITIVE), ("alpha", alpha, POSITIVE))
         super().__init__(self.scale.shape)
 
@@ -250,7 +250,7 @@ class Weibull(Distribution):
 
     has_rsample = True
 
-    def __init__(self, scale: Any, concentration: Any) -> None:
+    def __init__(self, scale: Any, concentration: Any, validate_args: bool | None = None) -> None:
         self.scale, self.concentration = parameters(
             "Weibull", ("scale", scale, POSITIVE), ("concentration", concentration, POSITIVE)
         )

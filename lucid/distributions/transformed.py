@@ -107,7 +107,7 @@ class TransformedDistribution(Distribution):
 class LogisticNormal(TransformedDistribution):
     """Of shares, which add up to 1: `StickBreakingTransform` of normal numbers."""
 
-    def __init__(self, loc: Any, scale: Any) -> None:
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = parameters("LogisticNormal", ("loc", loc, None), ("scale", scale, POSITIVE))
         super().__init__(Normal(self.loc, self.scale), StickBreakingTransform())
 
@@ -134,7 +134,9 @@ class LogitRelaxedBernoulli(Distribution):
 
     has_rsample = True
 
-    def __init__(self, temperature: Any, probs: Any = None, logits: Any = None) -> None:
+    def __init__(
+        self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         given = Bernoulli(probs, logits)
         self.temperature, self.probs, self.logits = parameters(
             "RelaxedBernoulli",
@@ -158,7 +160,9 @@ class RelaxedBernoulli(_Relaxed):
     """Numbers between 0 and 1, the nearer to one of these the lower the temperature (Maddison, Mnih, Teh, The
     concrete distribution, 2017)."""
 
-    def __init__(self, temperature: Any, probs: Any = None, logits: Any = None) -> None:
+    def __init__(
+        self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         super().__init__(LogitRelaxedBernoulli(temperature, probs, logits), SigmoidTransform())
 
 
@@ -167,7 +171,9 @@ class ExpRelaxedCategorical(Distribution):
 
     has_rsample = True
 
-    def __init__(self, temperature: Any, probs: Any = None, logits: Any = None) -> None:
+    def __init__(
+        self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         given = Categorical(probs, logits)
         (number,) = parameters("RelaxedOneHotCategorical", ("temperature", temperature, POSITIVE))
         self.probs, self.logits = given.probs, given.logits
@@ -190,7 +196,9 @@ class RelaxedOneHotCategorical(_Relaxed):
     """Shares, which add up to 1, the nearer to a single one the lower the temperature (Maddison, Mnih, Teh,
     The concrete distribution, 2017)."""
 
-    def __init__(self, temperature: Any, probs: Any = None, logits: Any = None) -> None:
+    def __init__(
+        self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
         super().__init__(ExpRelaxedCategorical(temperature, probs, logits), ExpTransform())
 
 

@@ -24,7 +24,7 @@ class Kumaraswamy(Distribution):
 
     has_rsample = True
 
-    def __init__(self, concentration1: Any, concentration0: Any) -> None:
+    def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None) -> None:
         self.concentration1, self.concentration0 = parameters(
             "Kumaraswamy",
             ("concentration1", concentration1, POSITIVE),
@@ -75,7 +75,11 @@ class ContinuousBernoulli(Distribution):
     has_rsample = True
 
     def __init__(
-        self, probs: Any = None, logits: Any = None, lims: tuple[float, float] = (0.499, 0.501)
+        self,
+        probs: Any = None,
+        logits: Any = None,
+        lims: tuple[float, float] = (0.499, 0.501),
+        validate_args: bool | None = None,
     ) -> None:
         given = Bernoulli(probs, logits)
         least = float(np.finfo(given.probs.dtype).eps)
@@ -138,7 +142,7 @@ class ContinuousBernoulli(Distribution):
 class VonMises(Distribution):
     """Of angles from -pi to pi: of density exp(concentration cos(x - loc)), times a constant."""
 
-    def __init__(self, loc: Any, concentration: Any) -> None:
+    def __init__(self, loc: Any, concentration: Any, validate_args: bool | None = None) -> None:
         self.loc, self.concentration = parameters(
             "VonMises", ("loc", loc, None), ("concentration", concentration, POSITIVE)
         )

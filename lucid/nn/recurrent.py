@@ -63,18 +63,22 @@ class _Weights(Module):
 
     def _add(self, suffix: str, inner: int, bias: bool, dtype: object) -> None:
         hidden, gates = self.hidden_size, KINDS[self.kind][0]
+        out = self.proj_size or hidden
         bound = 1 / math.sqrt(hidden) if hidden else 0.0
         kind = float_or_default(dtype).np
         shapes: dict[str, tuple[int, ...]] = {
             "weight_ih": (gates * hidden, inner),
-            "weight_hh": (gates * hidden, hidden),
+            "weight_hh": (gates * hidden, out),
         }
         if bias:
             shapes |= {"bias_ih": (gates * hidden,), "bias_hh": (gates * hidden,)}
+        if self.proj_size:
+            shapes["weight_hr"] = (out, hidden)
         for name, shape in shapes.items():
             setattr(self, name + suffix, Parameter(random.uniform(-bound, bound, shape, dtype=kind)))
 
     hidden_size: int
+    proj_size = 0
     relu = False
 
     def _given(self, x: Tensor, suffix: str) -> Tensor:
@@ -83,7 +87,8 @@ class _Weights(Module):
 
     def _step(self, given: Tensor, state: State, suffix: str) -> State:
         own = F.linear(state[0], getattr(self, f"weight_hh{suffix}"), getattr(self, f"bias_hh{suffix}", None))
-        return KINDS[self.kind][2](given, own, state, self.relu)
+        h, *more = KINDS[self.kind][2](given, own, state, self.relu)
+        return (F.linear(h, getattr(self, f"weight_hr{suffix}")) if self.proj_size else h, *more)
 
 
 def _nonlinearity(kind: str, nonlinearity: str) -> bool:
@@ -167,17 +172,21 @@ class RNNBase(_Weights):
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
         batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
-        device: object = None, dtype: object = None,
+        proj_size: int = 0, device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.input_size, self.hidden_size, self.num_layers = as_shape((input_size, hidden_size, num_layers))
+        (self.proj_size,) = as_shape((proj_size,))
+        if self.proj_size and (self.kind != "LSTM" or self.proj_size >= self.hidden_size):
+            told = f"proj_size is for an LSTM, and below hidden_size; not {proj_size} of {hidden_size}"
+            raise ValueError(here(f"{type(self).__name__}: {told}"))
         if not self.num_layers:
             raise ValueError(here(f"{type(self).__name__}: num_layers must be at least 1"))
         F.dropout(0.0, dropout)  # ValueError for what is no probability
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
         ways = len(self._ways())
         for layer in range(self.num_layers):
-            inner = self.hidden_size * ways if layer else self.input_size
+            inner = (self.proj_size or self.hidden_size) * ways if layer else self.input_size
             for way in self._ways():
                 self._add(f"_l{layer}{way}", inner, bias, dtype)
         self._lie_on(device)
@@ -189,14 +198,15 @@ class RNNBase(_Weights):
         """What each layer and direction begins with; x is (steps, n, inputs)."""
         count = self.num_layers * len(self._ways())
         kept = KINDS[self.kind][1]
-        shape = (count, x.shape[1], self.hidden_size)
+        sizes = [self.proj_size or self.hidden_size, self.hidden_size][:kept]
+        shapes = [(count, x.shape[1], size) for size in sizes]
         if hx is None:
-            given = [zeros(shape, dtype=x.dtype, device=x.device)] * kept
+            given = [zeros(shape, dtype=x.dtype, device=x.device) for shape in shapes]
         else:
             given = [asarray(s) for s in (hx if isinstance(hx, tuple | list) else [hx])]
             given = [s.reshape(s.shape[0], 1, -1) if s.ndim == 2 else s for s in given]
-        if [s.shape for s in given] != [shape] * kept:
-            told = f"expected {kept} tensor{'s' * (kept > 1)} of shape {shape}"
+        if [s.shape for s in given] != shapes:
+            told = f"expected {kept} tensor{'s' * (kept > 1)} of shape {' and '.join(map(str, shapes))}"
             raise ValueError(here(f"{type(self).__name__}: {told}, not {[s.shape for s in given]}"))
         return [tuple(s[k] for s in given) for k in range(count)]
 
@@ -289,7 +299,7 @@ class RNN(RNNBase):
         device: object = None, dtype: object = None,
     ) -> None:  # fmt: skip
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype
         )
         self.relu = _nonlinearity("RNN", nonlinearity)
 
@@ -311,7 +321,8 @@ class GRU(RNNBase):
 
 @bounds
 class LSTM(RNNBase):
-    """`LSTMCell` along an axis; arguments as `RNN`, the state is (h, c)."""
+    """`LSTMCell` along an axis; arguments as `RNN`, the state is (h, c). With `proj_size` h is a product of
+    what a step makes with `weight_hr`, (proj_size, hidden_size) (Sak and others, arXiv:1402.1128)."""
 
     kind = "LSTM"
 

@@ -134,7 +134,7 @@ class Optimizer:
     are attributes of the optimiser, too, that stand for those of all groups.
 
     A user's own, as in PyTorch, gives its defaults to `__init__`, goes through `param_groups` in `step`, and
-    keeps what it likes in `state[p]`. Of a compiled step that state is an input: one step comes before it.
+    keeps what it likes in `state[p]`. Of a compiled step that state is an input, once a step has begun it.
 
     All other state exists from the start, as tensors that a step re-assigns; so a compiled training step
     has it as inputs and outputs. `lr` may be changed at any time; inside of a compiled function it
@@ -161,9 +161,9 @@ class Optimizer:
         if isinstance(params, Tensor | np.ndarray | Mapping) or not isinstance(params, Iterable):
             raise TypeError(here(f"{kind}: expected tensors as [w, b], not one {type(params).__name__}"))
         given: list[Any] = list(params)
-        groups = given if given and isinstance(given[0], Mapping) else [{"params": given}]
+        groups = given if given and isinstance(given[0], Mapping | Group) else [{"params": given}]
         self.param_groups: list[Group] = []
-        self._defaults, self._master_weights = {**options}, master_weights
+        self.defaults, self._master_weights = {**options}, master_weights
         for group in groups:
             own = self._options(group, options)
             members = group["params"]
@@ -190,7 +190,7 @@ class Optimizer:
         """One group more, with hyperparameters of its own or those that the optimiser was made with, and
         state that begins now. ValueError for a parameter that is there, RuntimeError where it needs a kind of
         state that there is none of; nothing has changed then."""
-        own = self._options(param_group, self._defaults)
+        own = self._options(param_group, self.defaults)
         make: Callable[..., Optimizer] = type(self)
         more_of_ours = {"master_weights": self._master_weights} if self._known else {}
         alone = make([{**own, "params": param_group["params"]}], **more_of_ours)
@@ -210,6 +210,8 @@ class Optimizer:
 
     def _options(self, group: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         kind = type(self).__name__
+        if isinstance(group, Group):  # of another optimiser, around this one: it keeps what that one knows
+            return {**options, **{name: group[name] for name in group if name != "params"}}
         if not isinstance(group, Mapping) or "params" not in group:
             raise TypeError(here(f'{kind}: a group is a dict with "params", not {type(group).__name__}'))
         if unknown := [name for name in group if name not in (*options, "params")]:

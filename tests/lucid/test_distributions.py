@@ -241,3 +241,28 @@ def test_windows_of_complex_numbers_are_undone() -> None:
     spectra = lucid.stft(x, 10, 3, 8, window=window, return_complex=True)
     again = lucid.istft(spectra, 10, 3, 8, window=window, return_complex=True, length=40)
     np.testing.assert_allclose(again.numpy(), x, atol=1e-13)
+
+
+def test_parameters_that_nobody_checks() -> None:
+    td = lucid.distributions
+
+    class Mine(td.Normal):
+        def __init__(self, loc: Any, validate_args: bool | None = None) -> None:
+            super().__init__(loc, -1.0, validate_args=validate_args)
+
+    with pytest.raises(ValueError, match="scale must be above 0"):
+        Mine(0.0)
+    assert Mine(0.0, validate_args=False).scale.item() == -1
+    assert td.Poisson(-1.0, False).rate.item() == -1
+    td.Distribution.set_default_validate_args(False)
+    try:
+        assert td.Bernoulli(2.0).probs.item() == 2
+        with pytest.raises(ValueError, match="probs must be between 0 and 1"):
+            td.Bernoulli(2.0, validate_args=True)
+    finally:
+        td.Distribution.set_default_validate_args(True)
+    assert td.Independent(td.Normal([0.0], 1.0, validate_args=False), 1, validate_args=False).event_shape == (
+        1,
+    )
+    with pytest.raises(TypeError, match=r"test_distributions.py:\d+: Normal\(\): .*expected \(loc, scale"):
+        td.Normal(foo=1)  # type: ignore[call-arg]

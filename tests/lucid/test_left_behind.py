@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -427,3 +427,76 @@ def test_the_last_few_in_a_deque() -> None:
         assert f(Tensor([float(k)])).item() == expected
     assert [t.item() for t in last] == [4, 6]
     assert [d["x"][0].item() for d in list(first)[:-1]] == [9, 6, 3, 0]
+
+
+class Table(dict[str, Any]):
+    """A dict of the user's, with attributes of its own."""
+
+    name: Any = None
+
+
+class Out:
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+LEFT: dict[str, tuple[Callable[[Any, Tensor], Any], Callable[[Any], list[Any]]]] = {
+    "an item of an OrderedDict": (lambda o, y: o.p.update(y=y), lambda o: [o.p["y"]]),
+    "an item of a defaultdict": (lambda o, y: o.q["y"].append(y), lambda o: o.q["y"]),
+    "an item of a dict of the user's": (lambda o, y: o.state.update(y=[y]), lambda o: o.state["y"]),
+    "an attribute of such a dict": (lambda o, y: setattr(o.state, "name", y), lambda o: [o.state.name]),
+    "an object": (lambda o, y: setattr(o, "h", Out(y)), lambda o: [o.h.value]),
+    "objects in a list": (lambda o, y: o.q["o"].append(Out((y,))), lambda o: [x.value[0] for x in o.q["o"]]),
+    "an object in an object": (lambda o, y: setattr(o, "h", Out([Out(y)])), lambda o: [o.h.value[0].value]),
+    "a new OrderedDict": (lambda o, y: setattr(o, "h", OrderedDict(y=y)), lambda o: [o.h["y"]]),
+    "a new dict of the user's": (lambda o, y: setattr(o, "h", Table(y=y)), lambda o: [o.h["y"]]),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_is_left_in_other_containers_and_objects(name: str) -> None:
+    """Each was left with a tensor of the trace, which no later read could compute."""
+    leave, found = LEFT[name]
+    owner: Any = Plain()
+    owner.p, owner.q, owner.state = OrderedDict(), defaultdict(list), Table()
+
+    @lucid.compile
+    def f(x: Any) -> Any:
+        leave(owner, x * 2)
+        return x + 1
+
+    kept = []
+    for k in range(3):
+        assert f(Tensor([float(k)])).item() == k + 1
+        kept.append(found(owner)[-1])
+        assert kept[-1].item() == 2 * k
+    if "item" not in name:
+        assert [t.item() for t in kept] == [0, 2, 4]
+
+
+def test_objects_that_are_left_are_apart() -> None:
+    owner: Any = Plain()
+
+    @lucid.compile
+    def f(x: Any) -> Any:
+        owner.h = Out(x * 2)
+        return x + 1
+
+    kept = []
+    for k in range(3):
+        f(Tensor([float(k)]))
+        kept.append(owner.h)
+    assert [out.value.item() for out in kept] == [0, 2, 4]
+
+
+def test_a_sum_in_a_defaultdict() -> None:
+    total: Any = defaultdict(float)
+
+    @lucid.compile
+    def f(x: Any) -> Any:
+        total["loss"] += x
+        return x * 2
+
+    for k in range(4):
+        f(Tensor(float(k)))
+    assert total["loss"].item() == 6 and f.traces <= 3

@@ -529,14 +529,64 @@ def test_a_compiled_step_of_an_optimiser_of_users() -> None:
         (p**2).sum().backward()
         opt.step()
 
-    step(p, opt)  # from now on there is state
-    compiled = lucid.compile(lambda: step(p, opt))
-    step(q, eager)
-    for k in range(4):
+    compiled = lucid.compile(lambda: step(p, opt))  # the first call begins the state
+    for k in range(5):
         opt.lr = eager.lr = 0.1 / (k + 1)
         compiled()
         step(q, eager)
     np.testing.assert_allclose(p, q, rtol=1e-6)
+    assert compiled.traces == 3 and opt.state[p]["steps"] == 5
+
+
+class Sharp(optim.Optimizer):
+    """Sharpness-aware minimisation, as PyTorch's users write it: around another optimiser, by its groups."""
+
+    def __init__(self, params: Any, base: Any, rho: float = 0.05, **options: Any) -> None:
+        super().__init__(params, {"rho": rho, **options})
+        self.base = base(self.param_groups, **options)
+        self.param_groups = self.base.param_groups
+        self.defaults.update(self.base.defaults)
+
+    @lucid.no_grad()
+    def first(self) -> None:
+        norm = lucid.stack([p.grad.norm() for g in self.param_groups for p in g["params"]]).norm()
+        for group in self.param_groups:
+            for p in group["params"]:
+                self.state[p]["old"] = p.data.clone()
+                p.add_(p.grad * (group["rho"] / (norm + 1e-12)))
+        self.zero_grad()
+
+    @lucid.no_grad()
+    def second(self) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data = self.state[p]["old"]
+        self.base.step()
+        self.zero_grad()
+
+
+def test_an_optimiser_around_another() -> None:
+    p, q = (lucid.tensor([3.0, 4.0], dtype=lucid.float64, requires_grad=True) for _ in range(2))
+    value, velocity = np.array([3.0, 4.0]), np.zeros(2)
+    opts = [Sharp([t], optim.SGD, rho=0.5, lr=0.1, momentum=0.9) for t in (p, q)]
+
+    def step(t: Tensor, opt: Sharp) -> None:
+        (t**2).sum().backward()
+        opt.first()
+        (t**2).sum().backward()
+        opt.second()
+
+    compiled = lucid.compile(lambda: step(p, opts[0]))
+    for k in range(4):
+        for opt in opts:
+            opt.param_groups[0]["rho"], opt.param_groups[0]["lr"] = 0.5 / (k + 1), 0.1 / (k + 1)
+        compiled()
+        step(q, opts[1])
+        there = value + 0.5 / (k + 1) * value / np.linalg.norm(value)
+        velocity = 0.9 * velocity + 2 * there
+        value = value - 0.1 / (k + 1) * velocity
+    np.testing.assert_allclose(q.numpy(), value, rtol=1e-9)
+    np.testing.assert_allclose(p.numpy(), value, rtol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -104,3 +104,29 @@ def test_errors() -> None:
         nn.GRU(5, 2)(rnn.pack_sequence(SEQUENCES, enforce_sorted=False))
     with pytest.raises(lucid.TraceError, match="a tuple of ints"):
         lucid.compile(rnn.unpad_sequence)(padded, np.array(LENGTHS))
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_projected_states() -> None:
+    """An LSTM whose h is a product of what a step makes, beside PyTorch's; packed, too."""
+    torch = pytest.importorskip("torch")
+    their = torch.nn.LSTM(3, 5, 2, bidirectional=True, proj_size=2)
+    own = nn.LSTM(3, 5, 2, bidirectional=True, proj_size=2)
+    own.load_state_dict({name: value.numpy() for name, value in their.state_dict().items()})
+    assert [*own.state_dict()] == [*their.state_dict()]
+    x, h, c = (torch.randn(*shape) for shape in ((6, 4, 3), (4, 4, 2), (4, 4, 5)))
+    right, (right_h, right_c) = their(x, (h, c))
+    found, (last_h, last_c) = own(x.numpy(), (h.numpy(), c.numpy()))
+    for mine, wanted in ((found, right), (last_h, right_h), (last_c, right_c)):
+        np.testing.assert_allclose(mine.detach().numpy(), wanted.detach().numpy(), rtol=1e-4, atol=1e-6)
+    (right**2).sum().backward()
+    (found**2).sum().backward()
+    for p, q in zip(own.parameters(), their.parameters(), strict=True):
+        assert p.grad is not None
+        np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-3, atol=1e-5)
+    packed = rnn.pack_padded_sequence(lucid.tensor(x.numpy()), [6, 4, 2, 1])
+    right, _ = their(torch.nn.utils.rnn.pack_padded_sequence(x, [6, 4, 2, 1]))
+    np.testing.assert_allclose(own(packed)[0].data.detach(), right.data.detach(), rtol=1e-4, atol=1e-6)
+    for wrong in (lambda: nn.LSTM(3, 5, proj_size=5), lambda: nn.GRU(3, 5, proj_size=2)):
+        with pytest.raises(ValueError, match="proj_size is for an LSTM, and below hidden_size"):
+            wrong()

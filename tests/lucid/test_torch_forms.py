@@ -313,6 +313,13 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "a divisor of 0": (lambda x: F.avg_pool2d(x[None], 2, divisor_override=0), "must not be 0"),
     "another reduce": (lambda x: x.scatter(0, ROW, 1.0, reduce="times"), "'multiply' or None, not 'times'"),
+    "max of two tensors": (lambda x: lucid.max(x, x), "lucid.maximum or lucid.minimum"),
+    "min of two tensors, compiled": (lucid.compile(lambda x: x.min(x[0])), "lucid.maximum or lucid.minimum"),
+    "max of a tensor and a number in one": (
+        lambda x: x.max(lucid.tensor(1)),
+        "an int, or several in a tuple",
+    ),
+    "one choice of where": (lambda x: lucid.where(x > 0, *x[:1]), "two choices, or a condition alone"),
     "flipud of a number": (lambda x: lucid.flipud(x[0, 0]), "at least one axis"),
 }
 
@@ -342,6 +349,17 @@ def test_random_numbers_in_pytorchs_forms() -> None:
 
 def test_where_it_is_not_0_in_pytorchs_form() -> None:
     np.testing.assert_array_equal(lucid.nonzero(X > 0, as_tuple=False), np.argwhere(X > 0))
+    for mine, right in zip(lucid.where(lucid.asarray(X) > 0), np.where(X > 0), strict=True):
+        np.testing.assert_array_equal(mine, right)
+
+
+def test_only_inputs_of_autograd_grad() -> None:
+    x = lucid.tensor([1.0, 2.0], requires_grad=True)
+    for given in ((x.square().sum(), x, None, True, True, True, False), (x.square().sum(), x)):
+        (slope,) = lucid.autograd.grad(*given)
+        np.testing.assert_array_equal(slope, [2, 4])
+    (slope,) = lucid.autograd.grad(outputs=x.sum(), inputs=x, retain_graph=True, only_inputs=True)
+    np.testing.assert_array_equal(slope, [1, 1])
 
 
 @pytest.mark.parametrize("wrong", [[-1.0, 2.0], [np.nan, 1.0], [np.inf, 1.0], [0.0, 0.0]])
