@@ -76,6 +76,7 @@ _MODULES = frozenset(
     (
         "array_api",
         "autograd",
+        "cuda",
         "distributions",
         "fft",
         "func",
@@ -86,6 +87,7 @@ _MODULES = frozenset(
         "random",
         "special",
         "testing",
+        "utils",
     )
 )
 
@@ -99,6 +101,7 @@ if TYPE_CHECKING:
     bfloat16: _np.dtype[_Any]
     from . import array_api as array_api
     from . import autograd as autograd
+    from . import cuda as cuda
     from . import distributions as distributions
     from . import fft as fft
     from . import func as func
@@ -109,6 +112,7 @@ if TYPE_CHECKING:
     from . import random as random
     from . import special as special
     from . import testing as testing
+    from . import utils as utils
     from .later import *  # noqa: F403
 
 if not TYPE_CHECKING:  # a checker knows both, and that there are no others

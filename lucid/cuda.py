@@ -10,6 +10,7 @@ from lucid.runtime.cuda.program import Launch, Program
 
 from .errors import here
 from .gpu import described
+from .residence import there_is_a_gpu
 
 
 def number(arch: str) -> int:
@@ -40,6 +41,16 @@ def lines(compiled: Compiled) -> dict[str, str]:
 def arch() -> str:
     """Of the GPU of this machine. CudaError where there is none."""
     return architecture(device().capability)
+
+
+def is_available() -> bool:
+    """Whether this machine has a GPU that lucid makes code for, and its driver."""
+    return there_is_a_gpu()
+
+
+def device_count() -> int:
+    """How many of them lucid uses: one, or none."""
+    return int(is_available())
 
 
 def found() -> str:

@@ -15,7 +15,7 @@ import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextvars import ContextVar
-from functools import lru_cache, partial
+from functools import partial
 from operator import is_
 from types import CellType, CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
@@ -80,16 +80,17 @@ _VARIABLE = r"\benviron\._data\[b?(.*)\]$"
 _METHODS = ("__getitem__", "__setitem__", "__iter__", "__len__", "keys", "values", "items", "pop")
 
 
-@lru_cache(maxsize=256)
-def _as_dict(kind: Any) -> bool:
-    """Whether a class keeps items as dict does, so that they are places: itself, and what adds to it."""
-    return issubclass(kind, dict) and all(
-        getattr(kind, name) in (getattr(dict, name), getattr(OrderedDict, name)) for name in _METHODS
+def _as_dict(owner: object) -> bool:
+    """Whether it keeps items as dict does, so that they are places: one, or of a class that adds to it."""
+    kind = type(owner)
+    return kind is dict or (
+        issubclass(kind, dict)
+        and all(getattr(kind, name) in (getattr(dict, name), getattr(OrderedDict, name)) for name in _METHODS)
     )
 
 
 def _has_items(owner: object) -> bool:
-    return type(owner) in INDEXED or _as_dict(type(owner))
+    return type(owner) in INDEXED or _as_dict(owner)
 
 
 @data(eq=False)
@@ -123,7 +124,7 @@ class Place:
             self.set(value)
         elif type(self.owner) is CellType:
             del self.owner.cell_contents
-        elif _as_dict(type(self.owner)):
+        elif _as_dict(self.owner):
             self.owner.pop(self.key, None)
         elif type(self.owner) not in INDEXED:  # what was added to a list stays
             delattr(self.owner, self.key)
@@ -291,10 +292,10 @@ class Guards:
         for k, (cell, value, where) in enumerate(self.cells):
             yield Place(cell, None, where), value, partial(_put, self.cells, k, (cell,), (where,))
         for k, (d, key, value, where) in enumerate(self.items):
-            if _as_dict(type(d)):
+            if _as_dict(d):
                 yield Place(d, key, where), value, partial(_put, self.items, k, (d, key), (where,))
         for scope, keys, values, where in self.dicts:
-            if _as_dict(type(scope)):
+            if _as_dict(scope):
                 for k, key in enumerate(keys):
                     yield Place(scope, key, _inside(where, key)), values[k], partial(values.__setitem__, k)
         for items, values, where in self.lists:
@@ -343,7 +344,7 @@ class Guards:
     def within_reach(self) -> list[tuple[Any, dict[Any, Any]]]:
         """Attributes, variables and items that a function may set, of all that was found: who has them, and
         what is there now."""
-        owners = [d for d, *_ in (*self.items, *self.dicts) if _as_dict(type(d))] + self.scopes
+        owners = [d for d, *_ in (*self.items, *self.dicts) if _as_dict(d)] + self.scopes
         owners += [items for items, *_ in self.lists if type(items) in INDEXED]
         return [(owner, _held(owner)) for owner in {id(owner): owner for owner in owners}.values()]
 
@@ -451,7 +452,7 @@ def _left(place: Place, now: Any, was: Any) -> list[tuple[Place, Any, Any]]:
 
 def _kept_by(thing: Any, where: str) -> Iterator[tuple[Place, Any, Any]]:
     """Items and attributes of an object as places that were not there."""
-    if _as_dict(type(thing)):
+    if _as_dict(thing):
         yield from ((Place(thing, k, f"{where}[{k!r}]", True), v, MISSING) for k, v in thing.items())
     scope = None if isinstance(thing, ModuleType | type | FunctionType) else getattr(thing, "__dict__", None)
     if type(scope) is dict:

@@ -33,6 +33,7 @@ _NAMES = {
         is_same_size is_signed isrealobj isscalar ndim shape size std_mean var_mean""",
     ".random": """Generator bernoulli default_generator get_rng_state initial_seed manual_seed multinomial
         normal poisson rand rand_like randint randint_like randn randn_like randperm seed set_rng_state""",
+    ".residence": "device",
     ".saving": "load save",
     ".sequences": """argpartition argsort bucketize cummax cummin cumprod cumsum cumulative_prod
         cumulative_sum cumulative_trapezoid diff digitize ediff1d gradient histogram histogram_bin_edges

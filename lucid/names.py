@@ -10,7 +10,7 @@ import numpy as np
 
 from lucid.compiler.ir.graph import Node, bind
 
-from . import composed, dlpack
+from . import composed, dlpack, residence
 from . import elementwise as ew
 from .alike import Alike
 from .borrowed import Borrowed
@@ -22,6 +22,7 @@ from .extents import Size, size_of
 from .in_place import InPlace
 from .promote import dtype_of
 from .residence import (
+    CPU,
     DEVICES,
     USED,
     Device,
@@ -99,11 +100,11 @@ class Names(Alike, Borrowed, Conversions, InPlace):
         def transpose(self, axes: Any = None, *more: Any) -> Tensor: ...
 
     @property
-    def device(self) -> str:
+    def device(self) -> residence.device:
         """Where it lies, or will be computed: "cpu", "cuda" or "ptx-sim"."""
         if not USED[0]:
-            return "cpu"
-        return place_of(self._standing()) or "cpu"
+            return CPU
+        return residence.device(place_of(self._standing()) or "cpu")
 
     def to_device(self, device: object, /, *, stream: object = None) -> Tensor:
         """On that device: the tensor itself, if it lies there. ValueError for an unknown one, and for a

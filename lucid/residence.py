@@ -47,14 +47,45 @@ _FOLLOWING: dict[int, ref[Tensor]] = {}
 _ROAMING: WeakSet[Node] = WeakSet()
 
 
+class device(str):
+    """The name of a device, with PyTorch's `type` and `index`: `device("cpu")`, `device("cuda", 0)`,
+    `device("cuda:0")`. It stands wherever a name does. ValueError for an unknown one; whether there is such a
+    device is asked where something shall lie there."""
+
+    type: str
+    index: int | None  # type: ignore[assignment]
+
+    def __new__(cls, type: object, index: int | None = None) -> device:
+        given = str(type) if index is None else f"{type}:{index}"
+        name, found = _named(given), _KNOWN.get(given)
+        if found is None:
+            found = _KNOWN[given] = str.__new__(cls, given)
+            found.type, found.index = name, 0 if ":" in given else None
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return device, (str(self),)
+
+
+_KNOWN: dict[str, device] = {}  # one object a name, so that compiled functions meet the same
+
+
+def _named(given: str) -> Device:
+    name, _, number = given.partition(":")
+    if name not in DEVICES or number not in ("", "0"):
+        several = f"there is one of each: {name}:0; " if name in DEVICES else ""
+        raise ValueError(here(f"device: {several}expected one of {', '.join(DEVICES)}, not {given!r}"))
+    return name
+
+
+CPU = device("cpu")
+
+
 def device_named(device: object) -> Device | None:
     """None for none. ValueError for an unknown device, CudaError where there is no GPU for "cuda"."""
     if device is None:
         return None
-    name, _, number = str(device).partition(":")
-    if name not in DEVICES or number not in ("", "0"):
-        several = f"there is one of each: {name}:0; " if name in DEVICES else ""
-        raise ValueError(here(f"device: {several}expected one of {', '.join(DEVICES)}, not {str(device)!r}"))
+    name = _named(str(device))
     if name == "cuda":
         from . import cuda  # few ask for it
 

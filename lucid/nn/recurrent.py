@@ -206,7 +206,8 @@ class RNNBase(_Weights):
             given = [asarray(s) for s in (hx if isinstance(hx, tuple | list) else [hx])]
             given = [s.reshape(s.shape[0], 1, -1) if s.ndim == 2 else s for s in given]
         if [s.shape for s in given] != shapes:
-            told = f"expected {kept} tensor{'s' * (kept > 1)} of shape {' and '.join(map(str, shapes))}"
+            wanted = " and ".join(map(str, dict.fromkeys(shapes)))
+            told = f"expected {kept} tensor{'s' * (kept > 1)} of shape {wanted}"
             raise ValueError(here(f"{type(self).__name__}: {told}, not {[s.shape for s in given]}"))
         return [tuple(s[k] for s in given) for k in range(count)]
 
