@@ -9,6 +9,12 @@ _NAMES = {
         trim_zeros""",
     ".bessel": "i0",
     ".buffers": "asanyarray asarray_chkfinite ascontiguousarray frombuffer fromiter fromstring real_if_close",
+    ".changing": """abs_ acos_ acosh_ addmv_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_ asinh_
+        atan_ atanh_ ceil_ clamp_ clamp_max_ clamp_min_ clip_ conj_physical_ cos_ cosh_
+        deg2rad_ erf_ erfc_ exp2_ exp_ expm1_ fill_ fix_ floor_ frac_ gcd_ i0_ index_put_
+        lcm_ ldexp_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ neg_ negative_ rad2deg_
+        reciprocal_ relu_ round_ rsqrt_ sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_
+        trunc_ xlogy_ zero_""",
     ".choosing": """choose compress copyto diag_indices diag_indices_from extract fill_diagonal
         fromfunction indices lexsort mask_indices masked_scatter nanargmax nanargmin nancumprod
         nancumsum piecewise place put putmask ravel_multi_index select sort_complex take_along_dim
@@ -22,12 +28,13 @@ _NAMES = {
         matrix_power matrix_rank matrix_transpose pinverse qr slogdet solve vecdot""",
     ".mapping": "vmap",
     ".nn.functional": """adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear
-        binary_cross_entropy_with_logits celu channel_shuffle conv1d conv2d conv3d
+        binary_cross_entropy_with_logits celu celu_ channel_shuffle conv1d conv2d conv3d
         conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss cosine_similarity
         ctc_loss dropout embedding embedding_bag feature_alpha_dropout group_norm hardshrink
         hinge_embedding_loss instance_norm kl_div layer_norm log_softmax margin_ranking_loss
         max_pool1d max_pool2d max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle
-        poisson_nll_loss prelu relu rms_norm rrelu selu softmax threshold triplet_margin_loss""",
+        poisson_nll_loss prelu relu rms_norm rrelu rrelu_ selu selu_ softmax threshold threshold_
+        triplet_margin_loss""",
     ".polynomials": "poly polyadd polyder polydiv polyfit polyint polymul polysub polyval roots vander",
     ".questions": """aminmax array_equal array_equiv is_floating_point is_nonzero is_tensor iscomplexobj
         is_same_size is_signed isrealobj isscalar ndim shape size std_mean var_mean""",

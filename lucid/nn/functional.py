@@ -62,7 +62,7 @@ _LATER = {
         "multilabel_margin_loss", "multilabel_soft_margin_loss", "soft_margin_loss", "triplet_margin_loss",
         "triplet_margin_with_distance_loss",
     ),
-    "noise": ("alpha_dropout", "feature_alpha_dropout", "rrelu"),
+    "noise": ("alpha_dropout", "feature_alpha_dropout", "rrelu", "rrelu_"),
     "resampling": (
         "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
         "adaptive_max_pool2d", "adaptive_max_pool3d", "channel_shuffle", "conv_transpose1d",

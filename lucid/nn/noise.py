@@ -17,7 +17,7 @@ from . import functional as F
 from .layers import Drops
 from .module import Module
 
-__all__ = ["alpha_dropout", "feature_alpha_dropout", "rrelu"]
+__all__ = ["alpha_dropout", "feature_alpha_dropout", "rrelu", "rrelu_"]
 
 # What SELU tends to far below 0.
 _LOW = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
@@ -67,6 +67,12 @@ def rrelu(
     slope = rand(*given.shape, dtype=kind, device=device_of(given)) * (upper - lower) + lower
     found: Tensor = where(given >= 0, given, given * slope)
     return replaced(x, found, inplace)
+
+
+@public
+def rrelu_(x: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
+    """`rrelu`, in place."""
+    return rrelu(x, lower, upper, training, inplace=True)
 
 
 class Scaled(Function):

@@ -12,6 +12,7 @@ import pytest
 
 import lucid
 from lucid import Tensor, TraceError, nn
+from lucid.changing import FUNCTIONS
 from lucid.engine import _plans
 
 OPERATORS = [
@@ -203,3 +204,28 @@ def test_totals_of_columns_do_not_overwrite_what_other_columns_read() -> None:
         step(x)
         want = 2 * want[::-1]
         np.testing.assert_array_equal(h.numpy(), want)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_that_change_what_they_are_given(name: str) -> None:
+    given: dict[str, tuple[Any, ...]] = {
+        "addmv_": (np.eye(3, dtype="f"), np.ones(3, "f")), "fill_": (2.0,), "xlogy_": (3.0,),
+        "index_put_": ((lucid.tensor([0, 1]),), lucid.tensor(2.0)), "clamp_": (0.2, 0.5), "clip_": (0.2, 0.5),
+        "clamp_max_": (0.5,), "clamp_min_": (0.5,), "ldexp_": (2,), "gcd_": (4,), "lcm_": (4,),
+    }  # fmt: skip
+    x = lucid.tensor([6, 9, 4]) if name in ("gcd_", "lcm_") else lucid.tensor([0.25, 0.5, 0.75])
+    x, args = x + 1 if "cosh" in name else x, given.get(name, ())
+    wanted = getattr(x.clone(), name)(*args)
+    function = getattr(lucid, name)
+    assert function(x, *args) is x and function.__name__ == name
+    np.testing.assert_array_equal(x, wanted)
+    with pytest.raises(
+        TypeError, match=rf"test_in_place.py:\d+: {name}: expected a tensor, which it changes"
+    ):
+        function([1.0], *args)
+
+
+def test_activations_that_change_what_they_are_given() -> None:
+    x = lucid.tensor([-1.0, 2.0])
+    assert lucid.threshold_(lucid.selu_(x), 0.0, 0.0) is x and x.tolist()[0] == 0
+    assert lucid.rrelu_(x.neg_(), 0.5, 0.5) is x and x.tolist()[1] < -0.5
