@@ -124,8 +124,12 @@ def scan(
     (count,) = counts
     carry, found = init, list[Any]()
     for k in range(count)[::-1] if reverse else range(count):
-        carry, y = f(carry, _filled(xs, [x[k] for x in columns]))
-        found.append(y)
+        made: Any = f(carry, _filled(xs, [x[k] for x in columns]))
+        if not isinstance(made, tuple | list) or len(made) != 2:
+            what = f"{len(made)} results" if isinstance(made, tuple | list) else f"a {type(made).__name__}"
+            raise TypeError(f"scan: expected f(carry, x) to return a pair (carry, y), not {what}")
+        carry = made[0]
+        found.append(made[1])
     found = found[::-1] if reverse else found
     if not found:
         return carry, None

@@ -21,7 +21,7 @@ from .errors import public
 from .functional import nextafter, where
 from .hosted import Hosted, Options
 from .named import name_all, unary
-from .promote import cast, dtype_of, float_dtype
+from .promote import cast, dtype_of, loop_dtypes
 from .shapes import normal_axis
 from .tensor import Tensor
 
@@ -214,7 +214,9 @@ def _sided(value: float) -> Callable[[Node], Node]:
     return build
 
 
-fabs = unary(lambda x: ew.absolute(cast(x, float_dtype(x))), "|x|, in a float dtype.")
+fabs = unary(
+    lambda x: ew.absolute(cast(x, loop_dtypes(np.fabs, x.type.dtype.name)[0])), "|x|, in a float dtype."
+)
 frac = unary(lambda x: ew.sub(x, ew.trunc(x)), "x - trunc(x): the fraction, with the sign of x.")
 isneginf = unary(_sided(-np.inf), "Whether each element is -inf.")
 isposinf = unary(_sided(np.inf), "Whether each element is inf.")
@@ -237,7 +239,7 @@ def spacing(x: Any) -> Tensor:
     """The distance of each element to the next number further from 0, with the sign of x; NaN of inf. It has
     no gradient."""
     x = asarray(x).detach()
-    x = x if x.is_floating_point() else x.astype(np.float64)
+    x = x.astype(loop_dtypes(np.spacing, dtype_of(x.dtype).name)[0].np)
     away = nextafter(x, where(x < 0, -np.inf, np.inf).astype(x.dtype))
     found: Tensor = away - x
     return found

@@ -73,6 +73,8 @@ def laid_out(array: Array, layout: str) -> Array:
     touch, where the system is Linux). ValueError for another name."""
     if layout == "rows" or (not array.ndim and layout in LAYOUTS[:5]):
         return np.array(array, order="C")
+    if layout == "strided" and not array.size:  # there is nothing that gaps could be between
+        layout = "flipped"
     if layout in ("page-end", "page-start"):
         return guarded(array, layout == "page-start").array
     if layout == "columns":

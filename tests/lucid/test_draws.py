@@ -18,6 +18,7 @@ from lucid.testing.campaign import draws_of, program_of
 from lucid.testing.draws import Draw, holds, other_sizes, redrawn, shapes_of
 from lucid.testing.expression import expression
 from lucid.testing.family import Family
+from lucid.testing.layouts import laid_out
 from lucid.testing.program import Program, with_inputs
 
 pytestmark = pytest.mark.report
@@ -45,6 +46,11 @@ def test_draws_of_a_seed_are_the_same_at_every_run() -> None:
         assert all(
             np.array_equal(a, b, equal_nan=True) for a, b in zip(one.arrays(), other.arrays(), strict=True)
         )
+
+
+def test_an_array_without_elements_has_no_gaps() -> None:
+    empty = laid_out(np.zeros((992, 0, 992, 992), np.uint32), "strided")  # between them would be 29 GiB
+    assert empty.shape == (992, 0, 992, 992)
 
 
 def test_other_values_layouts_threads_and_sizes_run_no_llvm() -> None:

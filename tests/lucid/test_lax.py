@@ -103,3 +103,13 @@ def test_other_names_of_jax() -> None:
     assert lax.iota("int32", 3).tolist() == [0, 1, 2] and lax.rev(np.arange(3), (0,)).tolist() == [2, 1, 0]
     np.testing.assert_array_equal(lax.broadcasted_iota("int64", (2, 3), 1), [[0, 1, 2]] * 2)
     assert lax.erf_inv is lucid.erfinv and lax.logistic is lucid.sigmoid
+
+
+@pytest.mark.parametrize(
+    ("made", "what"), [(lambda c, x: c, "a Tensor"), (lambda c, x: (c, x, x), "3 results")]
+)
+def test_a_scan_whose_function_returns_no_pair_says_so(made: Any, what: str) -> None:
+    with pytest.raises(
+        TypeError, match=rf"test_lax.py:\d+: scan: expected .* a pair \(carry, y\), not {what}"
+    ):
+        lucid.lax.scan(made, lucid.zeros(2), lucid.ones(2, 2))
