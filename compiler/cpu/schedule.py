@@ -55,6 +55,8 @@ MERGED = 256  # runs, at most, that are merged by one kernel
 COLUMNS = 8192
 # Steps of all sums from which on two threads are better than one: some 10 microseconds.
 PRODUCT_STEPS = 1 << 19
+# Blocks of a product from which on nothing is gained by an even number of them.
+MANY = 8
 
 
 @data
@@ -185,7 +187,7 @@ def product_blocks(rows: int, columns: int, depth: int, size: int) -> tuple[int,
     block; for sums of `size` bytes. An even number where that gains something: most machines have one."""
     most = PRODUCT_COLUMN_BYTES // size
     down, across = -(-rows // PRODUCT_ROWS), -(-columns // most)
-    if rows * columns * depth < PRODUCT_STEPS:
+    if rows * columns * depth < PRODUCT_STEPS or down * across >= MANY:
         return down, across
     if rows <= PRODUCT_ROWS // 2 and columns > most // 2:
         return down, 2 * -(-columns // (2 * most))

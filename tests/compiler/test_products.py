@@ -153,6 +153,13 @@ def test_blocks_fit_their_memory(size: int) -> None:
                     assert max(shares) * tile <= limit
 
 
+def test_blocks_are_an_even_number_where_they_are_few() -> None:
+    """Where there are many, more parts of the rows would only pack the columns again."""
+    assert schedule.product_blocks(128, 3136, 1152, 4) == (1, 25)
+    assert schedule.product_blocks(256, 256, 256, 4) == (2, 2)
+    assert schedule.product_blocks(128, 128, 1152, 4) == (2, 1)
+
+
 def layout_of(spec: str, sizes: tuple[int, int, int]) -> tuple[str, int]:
     """The mode of the one kernel of a contraction, and how many axes it sums over."""
     stages = compiled(
