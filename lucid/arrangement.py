@@ -193,20 +193,22 @@ class Arrangement:
         return self.flip(0)
 
     @public
-    def roll(self, shift: Any, axis: Any = None, *, dims: Any = None) -> Tensor:
+    def roll(self, shift: Any = None, axis: Any = None, *, shifts: Any = None, dims: Any = None) -> Tensor:
         """Elements moved on by `shift` along an axis, those at the end to the front; without an axis among
-        all elements."""
-        axis = dims if axis is None else axis
-        shifts = [whole("shift", k) for k in (shift if isinstance(shift, tuple | list) else (shift,))]
+        all elements. `shifts` and `dims` are PyTorch's names."""
+        if (shift is None) == (shifts is None):
+            raise TypeError("roll: expected shift, or shifts, its other name")
+        axis, shift = dims if axis is None else axis, shifts if shift is None else shift
+        steps = [whole("shift", k) for k in (shift if isinstance(shift, tuple | list) else (shift,))]
         if axis is None:
-            return self._apply(joins.roll, self, shifts=shifts, axes=None)
+            return self._apply(joins.roll, self, shifts=steps, axes=None)
         given = axis if isinstance(axis, tuple | list) else (axis,)
         listed = [normal_axis(k, len(self.shape)) for k in given]
-        if 1 not in (len(shifts), len(listed)) and len(shifts) != len(listed):
-            raise ValueError(f"roll: {len(shifts)} shifts for {len(listed)} axes")
-        several = max(len(shifts), len(listed))
-        shifts, listed = (v * several if len(v) == 1 else v for v in (shifts, listed))
-        return self._apply(joins.roll, self, shifts=shifts, axes=listed)
+        if 1 not in (len(steps), len(listed)) and len(steps) != len(listed):
+            raise ValueError(f"roll: {len(steps)} shifts for {len(listed)} axes")
+        several = max(len(steps), len(listed))
+        steps, listed = (v * several if len(v) == 1 else v for v in (steps, listed))
+        return self._apply(joins.roll, self, shifts=steps, axes=listed)
 
     @public
     def rot90(self, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:

@@ -55,6 +55,11 @@ FORMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], Any]] = {
         (WHOLE, BY),
         np.array([3, -3, -3, 3, 0, 0]),
     ),
+    "roll, shifts, dims": (
+        lambda x: lucid.roll(x, shifts=(1, 2), dims=(0, 1)),
+        (X,),
+        np.roll(X, (1, 2), (0, 1)),
+    ),
     "arange, end": (lambda: lucid.arange(1, end=4), (), np.arange(1, 4)),
     "ldexp of floats": (lambda x, y: lucid.ldexp(x, y), (X, Y), X * 2**Y),
     "cov, fweights": (lambda x, w: lucid.cov(x, fweights=w), (X, TIMES), np.cov(X, fweights=TIMES)),
