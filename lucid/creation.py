@@ -438,7 +438,7 @@ def _between(
 
         def build() -> Node:
             found = made(_spaced(first, last, count, endpoint))
-            return cast(found if kind.is_inexact else ops.FLOOR(found), kind)
+            return cast(ops.FLOOR(found) if kind.kind in "iu" else found, kind)
 
         found = apply(build)
         shapes.normal_axis(axis, 1)
@@ -457,7 +457,7 @@ def _between(
             found = apply(ew.where, along == count - 1, high.astype(way.dtype), found)
         found = apply(made, found).moveaxis(0, axis)
         if dtype is not None:
-            found = (found if dtype_of(dtype).is_inexact else found.floor()).astype(dtype)
+            found = (found.floor() if dtype_of(dtype).kind in "iu" else found).astype(dtype)
     return _maybe_leaf(found, requires_grad, device)
 
 

@@ -244,12 +244,15 @@ class Executable:
 
     def _compile_again(self) -> None:
         before = self.native
-        made = compile_graph(self._graph, self.target, self._wanted, ALL, _STORE)
-        if made.picks == self.compiled.picks and made.plan.aliases == self._aliases and not self.edits:
-            native = _runnable(made, self._numbers if self.opened else ())
-            self.known, self.settled, self.general = loaded(), self.calls, False
-            self.compiled, self.native = made, native
-            before.left.value = -1  # native calls come to Python, to go on with the new one
+        try:
+            made = compile_graph(self._graph, self.target, self._wanted, ALL, _STORE)
+            if made.picks == self.compiled.picks and made.plan.aliases == self._aliases and not self.edits:
+                native = _runnable(made, self._numbers if self.opened else ())
+                self.known, self.settled = loaded(), self.calls
+                self.compiled, self.native = made, native
+                before.left.value = -1  # native calls come to Python, to go on with the new one
+        finally:
+            self.general = False  # it is not tried again
 
     def __call__(
         self,

@@ -84,7 +84,7 @@ def array_ufunc(ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> An
         dtype = kwargs.pop("dtype", None)
         _refuse(name, kwargs)
         if dtype is not None:
-            inputs = tuple(lucid.asarray(x, dtype=dtype) for x in inputs)
+            inputs = _operands(name, ufunc, inputs, np.dtype(dtype))
         build = _OPERATORS.get(ufunc)
         made = apply(build, *inputs) if build is not None else _named(name, ufunc.__name__)(*inputs)
     else:
@@ -97,6 +97,22 @@ def array_ufunc(ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> An
     except (TypeError, ValueError) as error:
         raise located(error, user_loc()) from None
     return out
+
+
+def _operands(
+    name: str, ufunc: np.ufunc, inputs: tuple[Any, ...], dtype: np.dtype[Any]
+) -> tuple[Tensor, ...]:
+    """The operands in the dtypes in which NumPy computes results of this one: for the bools of a comparison
+    not as bools. TypeError where it has no such loop, or that would lose something."""
+    given = [type(x) if type(x) in (int, float, complex) else lucid.asarray(x).dtype for x in inputs]
+    results = (dtype,) * ufunc.nout
+    try:
+        kinds = ufunc.resolve_dtypes(
+            (*given, *[None] * ufunc.nout), signature=((None,) * ufunc.nin + results)
+        )
+    except TypeError as error:
+        raise TypeError(here(f"{name}: {error}")) from None
+    return tuple(lucid.asarray(x, dtype=kind) for x, kind in zip(inputs, kinds, strict=False))
 
 
 def _reduction(name: str, ufunc: np.ufunc, x: Any, axis: Any = 0, **kwargs: Any) -> Any:

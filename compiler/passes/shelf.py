@@ -81,7 +81,7 @@ def read(content: bytes, code: Callable[[str, str, bool], Code]) -> Iterator[Gen
     def loaded(line: bytes) -> Any:
         try:
             value, end = scan(line.decode("ascii"), 0)
-        except (LookupError, TypeError, AttributeError, StopIteration, RecursionError) as error:
+        except (LookupError, TypeError, AttributeError, StopIteration, RecursionError, SystemError) as error:
             raise ValueError(f"no general plan: {error}") from None
         if end != len(line):
             raise ValueError("no general plan: more than one value")
@@ -110,7 +110,8 @@ def _tuples(value: Any) -> Any:
 
 
 def _scanner(record: Callable[[dict[str, Any]], Any]) -> Callable[[str, int], tuple[Any, int]]:
-    """JSON's, without the regular expressions around it: 1.4 of some 10 ms of a first call."""
+    """JSON's, without the regular expressions around it: 1.4 of some 10 ms of a first call. In damaged text
+    it may raise SystemError, as the class of its errors is in what is not imported."""
     numbers = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
     asked = SimpleNamespace(strict=True, object_hook=record, object_pairs_hook=None, parse_int=int)
     asked.parse_float, asked.parse_constant = float, numbers.__getitem__

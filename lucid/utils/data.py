@@ -247,8 +247,9 @@ class DataLoader:
         return count if self.batch_size is None else _count(count, self.batch_size, self.drop_last)
 
     def _batch(self, numbers: list[int]) -> Any:
-        if type(self.dataset) is TensorDataset and self.collate_fn is default_collate:
-            return [Tensor(t.detach().numpy()[numbers]) for t in self.dataset.tensors]
+        of_tensors = type(self.dataset) is TensorDataset and self.collate_fn is default_collate
+        if of_tensors and not any(t.requires_grad for t in self.dataset.tensors):
+            return [Tensor(t.numpy()[numbers], device=t.device) for t in self.dataset.tensors]
         many = getattr(self.dataset, "__getitems__", None)
         return self.collate_fn(many(numbers) if many else [self.dataset[k] for k in numbers])
 
@@ -265,7 +266,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, Tensor):
         if any(x.requires_grad for x in batch):
             return stack(list(batch))
-        return Tensor(np.stack([x.numpy() for x in batch]))
+        return Tensor(np.stack([x.numpy() for x in batch]), device=first.device)
     if isinstance(first, np.ndarray | np.generic):
         return Tensor(np.stack([*map(np.asarray, batch)]))
     if isinstance(first, bool | int | float):

@@ -108,7 +108,13 @@ def test_one_process_that_meets_many_lengths_has_symbols_as_without(processes: P
     assert sum(f"in {n}" in key for n, (key,) in enumerate(keys[0], 2)) == 3
 
 
-def test_a_plan_that_is_damaged_is_as_none(processes: Processes) -> None:
+@pytest.mark.parametrize("imported", [True, False])
+def test_a_plan_that_is_damaged_is_as_none(
+    imported: bool, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether somebody has imported what JSON's errors are in or not."""
+    if not imported:
+        monkeypatch.delitem(sys.modules, "json.decoder")
     given = arrays((100, 100))
     processes.compiled(softmax, given)
     ((key, kept),) = processes.plans.items()

@@ -24,6 +24,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "linspace none": lambda L: L.linspace(3, 1, 0, dtype="float64"),
     "linspace same": lambda L: L.linspace(2, 2, 5, dtype="float64"),
     "linspace tiny": lambda L: L.linspace(0, 5e-324, 5, dtype="float64"),
+    "linspace bools": lambda L: L.linspace(0, 1, 5, dtype="bool"),
+    "linspace bools of arrays": lambda L: L.linspace(np.array([0.0, 0.5]), 1.0, 5, dtype="bool"),
     "linspace ints": lambda L: L.linspace(-3, 3, 5, dtype="int32"),
     "eye": lambda L: L.eye(4, dtype="float32"),
     "eye above": lambda L: L.eye(3, 5, k=1, dtype="int16"),

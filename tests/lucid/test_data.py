@@ -98,6 +98,10 @@ def test_examples_of_all_kinds_are_put_together() -> None:
     p = lucid.ones(2, requires_grad=True)
     default_collate([p, p * 2]).sum().backward()
     assert p.grad is not None and p.grad.tolist() == [3, 3]
+    p = lucid.ones(3, requires_grad=True)
+    ((x,),) = DataLoader(TensorDataset(p), batch_size=3)
+    (x * x).sum().backward()
+    assert p.grad is not None and p.grad.tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize(

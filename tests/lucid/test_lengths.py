@@ -263,6 +263,27 @@ def test_no_call_waits_for_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     assert "after 6 calls with them" in f.explain()
 
 
+def test_what_fails_there_is_told_and_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "CALLS", 6)
+    monkeypatch.setattr(engine, "BYTES", 1)
+    f, told = lucid.compile(scaled), list[Any]()
+    for n in (2, 3, 4):
+        f(lucid.tensor(normal(4, n)))
+    x = lucid.tensor(normal(4, 9))
+    expected = f(x).numpy().tobytes()
+
+    def failing(*args: Any) -> Any:
+        raise MemoryError("too large")
+
+    monkeypatch.setattr(engine, "compile_graph", failing)
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    for _ in range(40):
+        assert f(x).numpy().tobytes() == expected
+    settled()
+    assert [str(error.exc_value) for error in told] == ["too large"]
+    assert "are compiled" not in f.explain()
+
+
 _ENDS = """
 import os, sys
 import numpy as np

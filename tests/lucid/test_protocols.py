@@ -85,6 +85,42 @@ def test_operands_of_other_libraries_give_tensors() -> None:
     assert w + Deaf() == "mine"
 
 
+@pytest.mark.parametrize("dtype", ["?", "f4", "f8", "i8", "c16"])
+@pytest.mark.parametrize(
+    "ufunc",
+    [
+        np.equal,
+        np.less,
+        np.isnan,
+        np.isfinite,
+        np.signbit,
+        np.logical_and,
+        np.absolute,
+        np.add,
+        np.divmod,
+        np.sqrt,
+    ],
+    ids=lambda u: u.__name__,
+)
+def test_dtype_is_that_of_the_results(ufunc: np.ufunc, dtype: str) -> None:
+    """Bools of a comparison are not of bools: all of np.equal(x, y, dtype=bool) was True in silence."""
+    for x in (np.array([-2.5, np.nan, 0, 4], "f4"), np.array([3, 0, -2, 1]), np.array([1 + 2j, 0, 3, -1j])):
+        for more in ((np.array([3, 0, 1, 4.0]),), (2,), (0.5,)) if ufunc.nin == 2 else ((),):
+            try:
+                with np.errstate(all="ignore"):
+                    expected = ufunc(x, *more, dtype=dtype)
+            except TypeError:
+                with pytest.raises(TypeError, match=ufunc.__name__):
+                    ufunc(tensor(x), *more, dtype=dtype)
+                continue
+            if x.dtype.kind == "c" and ufunc in (np.sqrt, np.less):
+                continue
+            found = ufunc(tensor(x), *more, dtype=dtype)
+            for a, b in zip(np.atleast_2d(found), np.atleast_2d(expected), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-6)
+                assert a.dtype == b.dtype
+
+
 def test_arguments_of_numpy_functions() -> None:
     x = tensor(A)
     np.testing.assert_array_equal(np.sum(x, 1, keepdims=True).numpy(), lucid.sum(x, 1, keepdims=True).numpy())
