@@ -194,12 +194,10 @@ def mean(
     """Sum over count (less `ddof`), in float64 for integers, and inside in float32 for float16. Of
     no elements: NaN."""
     result = dtype or (x.type.dtype if x.type.dtype.is_inexact else f64)
-    if result.is_complex:
-        return by_parts(mean, cast(x, result), where, axis=axis, keepdims=keepdims, ddof=ddof)
-    if not result.is_float:
+    if not result.is_inexact:
         raise TypeError(f"mean: dtype must be a float dtype, not {result.numpy}; use astype")
-    inner = result.computed
-    x = cast(x, inner)
+    inner = result.part if result.is_complex else result.computed
+    x = cast(x, result if result.is_complex else inner)
     axes = normal_axes(axis, x.type.ndim)
     ddof = number("var", "ddof", ddof)
     total = reduced(ops.SUM, masked(x, where), axes, keepdims)
@@ -210,6 +208,8 @@ def mean(
         chosen = sum_(ops.fill(cast(where, b1), x.shape), axis=axes, keepdims=keepdims)
         rest = ops.SUB(cast(chosen, f64), ops.fill(ops.SCALAR(value=float(ddof), dtype=f64), chosen.shape))
         divisor = cast(ops.MAX(rest, ops.zeros_like(rest)), inner)
+    if result.is_complex:
+        return by_parts(ops.DIV, total, divisor)
     return cast(ops.DIV(total, divisor), result)
 
 

@@ -69,6 +69,9 @@ ALONE = frozenset(("scatter", "scan", "sort"))
 ASKED = 64
 # Clustering runs again as long as something is found that is better stored, but so many times.
 ROUNDS = 4
+# Memory runs along an axis whose elements lie so near to each other, where no nearer ones do: totals of every
+# eighth column take a fifth of the time that columns by themselves take, of every second one a thirtieth.
+NEAR = 64
 _number = attrgetter("number")  # of a draft
 
 
@@ -255,13 +258,15 @@ class _Fuser:
             return "product"
         if not placed.node.shape:
             return "full"
-        # Which axis runs along memory, in the read with the most axes? Of windows the longer one.
+        # Which axis runs along memory, or nearly so, in the read with most axes? Of windows the longer one.
         rank, inner, lone = 0, None, False
         for node, access in self.reader.reads(placed):
             base = self.reader.storage.base(node)
             assert base is not None
             strides = Read.of(node, base, access).strides
             unit = [x for x, s in strides if abs(s) == 1]
+            if not unit and (steps := [abs(s) for _, s in strides if 0 < abs(s) <= NEAR]):
+                unit = [x for x, s in strides if abs(s) == min(steps)]
             if unit and len(strides) > rank:
                 longest = unit[0] if len(unit) == 1 else max(unit, key=extents.__getitem__)
                 rank, inner, lone = len(strides), longest, not walked((access[0][:1], ()))

@@ -9,6 +9,7 @@ value is two real nodes, which lie apart where they stand in memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from .. import ops
 from ..ir.artifact import Plan
@@ -80,30 +81,46 @@ def _part(pair: Node, k: int) -> Node:
 
 
 def _joined(re: Node, im: Node, sides: Sides) -> Node:
-    """Both parts side by side. Where one formula of elements makes the real part of real parts, and the
-    imaginary one of imaginary ones (sums, casts), it is one along memory: pairs need not be known. (A number
-    for all elements is no formula along memory if it has two parts.)"""
-    sides = {part: pair for part, pair in sides.items() if part.shape == re.shape}
+    """Both parts side by side. Where one formula makes the real part of real parts, and the imaginary one of
+    imaginary ones (sums, views, casts), it is one along memory: pairs need not be known. (A number for all
+    elements is no formula along memory if it has two parts.)"""
     order = toposort((re,), sides)
-    if not re.type.ndim or not all(_of_elements(n, re.shape) for n in order) or not _alike(re, im, sides):
+    if not re.type.ndim or not all(map(_apart, order)) or not _alike(re, im, sides):
         return ops.side_by_side(re, im)
-    shape = (*re.shape, 2)
     new = {part: pair for part, (pair, _) in sides.items()}
     for node in order:
-        if node.op is ops.BROADCAST:
-            new[node] = ops.fill(node.inputs[0], shape)
-        else:
-            new[node] = rebuild(node, tuple(new[x] for x in node.inputs))
-    return ops.fill(new[re], shape)
+        if any(x in new for x in node.inputs):
+            with at(node.loc):
+                same = node.inputs if node.op is ops.GATHER else map(_twice, node.inputs)  # indices
+                inputs = [new.get(x, x2) for x, x2 in zip(node.inputs, same, strict=True)]
+                new[node] = node.op(*inputs, **{name: _along(name, v) for name, v in node.attrs.items()})
+    return new[re] if re in new else _twice(re)
 
 
-def _of_elements(node: Node, shape: tuple[int, ...]) -> bool:
-    """Whether it has one value for each element, of those of others, or one for all."""
-    if node.type.ndim == 0:
-        return node.op.kind in ("leaf", "elementwise")
-    if node.op is ops.BROADCAST:
-        return node.inputs[0].type.ndim == 0
-    return node.op.kind == "elementwise" and node.shape == shape
+# What attributes say of a last axis of two, which an op leaves as it is.
+_LAST = {"shape": 2, "counts": 2, "starts": 0, "steps": 1, "lo": 0, "hi": 0}
+
+
+def _along(name: str, value: Any) -> Any:
+    if name == "perm":
+        return (*value, len(value))
+    return (*value, _LAST[name]) if name in _LAST else value
+
+
+def _apart(node: Node) -> bool:
+    """Whether it does the same along one more axis, the last one, and memory runs along that best."""
+    if node.op is ops.SUM:
+        return bool(node.inputs[0].type.ndim - 1 not in node.attrs["axes"])
+    if node.op is ops.SLICE:
+        return bool(node.attrs["steps"][-1:] in ((), (1,)))
+    return node.op in (ops.RESHAPE, ops.BROADCAST, ops.GATHER) or node.op.kind in ("leaf", "elementwise")
+
+
+def _twice(node: Node) -> Node:
+    """What is the same for both parts."""
+    if node.op is ops.BROADCAST and node.inputs[0].type.ndim == 0:
+        return ops.fill(node.inputs[0], (*node.shape, 2))
+    return ops.BROADCAST(ops.reshape(node, (*node.shape, 1)), shape=(*node.shape, 2))
 
 
 def _alike(re: Node, im: Node, sides: Sides) -> bool:

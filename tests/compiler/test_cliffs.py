@@ -65,6 +65,29 @@ def test_statistics_of_columns_are_finished_once() -> None:
     assert "sqrt" not in last and last.count(" / ") == 1
 
 
+@pytest.mark.parametrize("step", [-2, 2, 3, 5, 17, 64])
+def test_totals_of_some_columns_walk_memory(step: int) -> None:
+    """Each column by itself, a line of the cache for each element: up to 29 times as long."""
+    for total in (lambda x: x[:, ::step].sum(0), lambda x: x.reshape(4, 25, 192)[..., ::step].max((0, 1))):
+        (text,) = kernels(total, numbers(100, 192))
+        assert "r0[i" in text and "finally" in text
+
+
+def test_both_parts_of_complex_numbers_are_one_walk() -> None:
+    """Totals of columns, means, and rows at indices: each part apart took 46, 50 and 8 times as long."""
+    z, few = (numbers(100, 64) + 1j * numbers(100, 64)).astype(np.complex64), np.array([2, 0, 1])
+    cases: list[Callable[[Any], Any]] = [
+        lambda z: z.sum(0),
+        lambda z: z.mean(0),
+        lambda z: z[few],
+        lambda z: z[1:] - z[:-1],
+    ]
+    for f in cases:
+        (text,) = kernels(f, z)
+        assert "where" not in text and "in 2" not in text and "test_cliffs.py" in text
+        np.testing.assert_allclose(lucid.compile(f)(Tensor(z)).numpy(), f(z), rtol=1e-5, atol=1e-5)
+
+
 def rotated(x: Any, c: Any, s: Any) -> Any:
     even, odd = x[..., ::2], x[..., 1::2]
     return lucid.stack([even * c - odd * s, even * s + odd * c], -1).reshape(x.shape)

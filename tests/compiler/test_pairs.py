@@ -54,6 +54,31 @@ def test_pairs_are_real_and_mean_the_same() -> None:
     np.testing.assert_allclose(want[0], values * lengths, rtol=1e-6)
 
 
+def test_what_both_parts_have_alike_is_one_formula_of_pairs() -> None:
+    """Totals of columns, views, rows at indices, and what is the same for both."""
+    a, rows = z("a", (4, 3)), ops.INPUT(name="rows", dtype=DTYPES["i64"], shape=(2,))
+    x, n = ops.INPUT(name="x", dtype=f32, shape=(4, 3)), ops.SCALAR(value=4.0, dtype=f32)
+    total = ops.SUM(ops.WHERE(ops.LT(x, ops.fill(n, x.shape)), ops.NEG(a), a), axes=(0,))
+    made = (
+        ops.COMPLEX(*(ops.DIV(part(total), ops.fill(n, (3,))) for part in (ops.RE, ops.IM))),
+        ops.RESHAPE(ops.SLICE(a, starts=(1, 0), steps=(2, 1), counts=(2, 2)), shape=(4,)),
+        ops.BROADCAST(ops.SUM(a, axes=(0,)), shape=(2, 3)),
+        ops.GATHER(a, rows, axes=(0,)),
+        ops.SUM(a, axes=(1,)),  # memory would not run along the pairs
+    )
+    graph = Graph("g", (a, x, rows), made)
+    real = pairs(graph)
+    parted = [any(n.op is ops.IOTA for n in toposort((output,))) for output in real.outputs]
+    assert parted == [False, False, False, False, True]
+    rng = np.random.default_rng(0)
+    values = (rng.standard_normal((4, 3)) + 1j * rng.standard_normal((4, 3))).astype(np.complex64)
+    below, chosen = (8.0 * rng.random((4, 3))).astype(np.float32), np.array([3, -1])
+    want = interpret_graph(graph, [values, below, chosen])
+    got = interpret_graph(real, [values.view(np.float32).reshape(4, 3, 2), below, chosen])
+    for mine, theirs in zip(got, want, strict=True):
+        np.testing.assert_array_equal(mine.view(np.complex64)[..., 0], theirs)
+
+
 def test_a_graph_without_complex_numbers_is_left_alone() -> None:
     x = ops.INPUT(name="x", dtype=f32, shape=(3,))
     graph = Graph("g", (x,), (ops.NEG(x),))
