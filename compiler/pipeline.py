@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .validate import Access
 
 # Part of every cache key: raise it when the same kernel text is lowered or emitted differently.
-LOWERING = 67
+LOWERING = 68
 
 
 @data

@@ -25,7 +25,7 @@ from lucid.compiler.ir.graph import Node, bind
 from lucid.compiler.ir.types import TensorType
 from lucid.runtime.stored import Home, Stored
 
-from .errors import here
+from .errors import bounded, here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +55,7 @@ class device(str):
     type: str
     index: int | None  # type: ignore[assignment]
 
+    @bounded
     def __new__(cls, type: object, index: int | None = None) -> device:
         given = str(type) if index is None else f"{type}:{index}"
         name, found = _named(given), _KNOWN.get(given)

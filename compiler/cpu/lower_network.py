@@ -129,21 +129,22 @@ class Network:
         """Those from lo to hi along the last outer axis."""
         b, x, lanes = self.b, self.x, self.x.schedule.width
         last = x.kernel.outer[-1].name
-        with b.loop(lo, hi, lanes, "vector") as group, x.scope(last) as level:
-            x.vector, x.at[last] = last, group.var
-            x.mask = x.first_lanes(hi - group.var)
-            x.hoist(self.stage, level)
+        with b.loop(lo, hi, lanes, "vector") as group:
             across, along = self.ways(self.extent)
-            self.read_across(across)
-            if self.along:
+            if self.along:  # beside the other, not inside: what depends on the row is one number here
                 self.read_along(group.var, hi, along)
-            with b.loop(0, count, 1, "serial") as turn:
-                left, right = (x.cast(b.load(name, i32, turn.var), i64) * lanes for name in (LEFT, RIGHT))
-                low, high = in_order(b, *(b.load(ELEMENTS, self.both, at, lanes) for at in (left, right)))
-                b.store(ELEMENTS, left, low)
-                b.store(ELEMENTS, right, high)
-            across, along = self.ways(kept)
-            self.write_across(across)
+            with x.scope(last) as level:
+                x.vector, x.at[last] = last, group.var
+                x.mask = x.first_lanes(hi - group.var)
+                x.hoist(self.stage, level)
+                self.read_across(across)
+                with b.loop(0, count, 1, "serial") as turn:
+                    left, right = (x.cast(b.load(name, i32, turn.var), i64) * lanes for name in (LEFT, RIGHT))
+                    low, high = in_order(b, *(b.load(ELEMENTS, self.both, at, lanes) for at in (left, right)))
+                    b.store(ELEMENTS, left, low)
+                    b.store(ELEMENTS, right, high)
+                across, along = self.ways(kept)
+                self.write_across(across)
             if self.along:
                 self.write_along(group.var, hi, along)
 

@@ -361,3 +361,17 @@ def test_keys_of_whole_vectors_are_read_and_written_once(n: int, monkeypatch: py
     monkeypatch.setenv("LUCID_CHECK", "1")
     x = np.random.default_rng(n).normal(size=n).astype("float32")
     assert np.array_equal(lucid.compile(lambda x: lucid.sort(x, axis=0))(x).numpy(), np.sort(x))
+
+
+@pytest.mark.parametrize("n", [3, 5, 17, 40])
+@pytest.mark.parametrize("m", [1, 4, 9])
+def test_short_rows_of_which_each_is_computed_otherwise(m: int, n: int) -> None:
+    """What depends on the row alone was known as a vector of rows already, where rows are turned in registers."""
+    rng = np.random.default_rng(0)
+    x, chosen = rng.normal(size=(m, n)), rng.normal(size=(m, 1)) > 0
+    places = lucid.compile(lambda x, c: lucid.argsort(lucid.where(c, x, -x), axis=1))(x, chosen)
+    assert np.array_equal(places.numpy(), np.argsort(np.where(chosen, x, -x), axis=1))
+    padded = lucid.compile(lambda x: lucid.sort(lucid.pad(x, ((2, 3), (1, 2))), axis=1))(x)
+    assert np.array_equal(padded.numpy(), np.sort(np.pad(x, ((2, 3), (1, 2))), axis=1))
+    scaled = lucid.compile(lambda x: lucid.sort(x * lucid.arange(m)[:, None], axis=1)[:, :2])(x)
+    assert np.array_equal(scaled.numpy(), np.sort(x * np.arange(m)[:, None], axis=1)[:, :2])

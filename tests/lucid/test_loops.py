@@ -384,11 +384,13 @@ def test_threads_with_numbers_of_their_own() -> None:
 
 
 def functions_called(run: Callable[[], object]) -> int:
-    """How many functions of Python a call runs that was there before; later versions have no frames for
-    comprehensions."""
+    """How many functions of Python a call runs that was there before, but for what a collection of garbage
+    calls; later versions have no frames for comprehensions."""
     for _ in range(6):
         run()
     found = list[str]()
+    gc.collect()
+    gc.disable()
 
     def event(frame: FrameType, what: str, _: object) -> None:
         if what == "call" and not frame.f_code.co_name.startswith("<"):
@@ -399,6 +401,7 @@ def functions_called(run: Callable[[], object]) -> int:
         run()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return len(found)
 
 
