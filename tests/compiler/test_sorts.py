@@ -366,7 +366,7 @@ def test_keys_of_whole_vectors_are_read_and_written_once(n: int, monkeypatch: py
 @pytest.mark.parametrize("n", [3, 5, 17, 40])
 @pytest.mark.parametrize("m", [1, 4, 9])
 def test_short_rows_of_which_each_is_computed_otherwise(m: int, n: int) -> None:
-    """What depends on the row alone was known as a vector of rows already, where rows are turned in registers."""
+    """What depends on the row alone was known as a vector of rows already, where rows are turned."""
     rng = np.random.default_rng(0)
     x, chosen = rng.normal(size=(m, n)), rng.normal(size=(m, 1)) > 0
     places = lucid.compile(lambda x, c: lucid.argsort(lucid.where(c, x, -x), axis=1))(x, chosen)

@@ -406,7 +406,8 @@ def functions_called(run: Callable[[], object]) -> int:
 
 
 def test_what_python_does_for_an_operation_and_for_a_read() -> None:
-    """Eager use of small arrays takes the time of these calls, some 0.2 us each."""
+    """Eager use of small arrays takes the time of these calls, some 0.2 us each. (Some more are of results
+    that other tests have not read.)"""
     x, w = lucid.ones(128), lucid.ones(128, requires_grad=True)
     net = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
     rows = lucid.ones((4, 16))
@@ -428,9 +429,9 @@ def test_what_python_does_for_an_operation_and_for_a_read() -> None:
     assert functions_called(lambda: x * w) <= 11
     assert functions_called(infer) <= 56
     if call.available():
-        assert functions_called(lambda: lucid.tanh(x).numpy()) <= 34
-        assert functions_called(lambda: infer().numpy()) <= 79
-        assert functions_called(step) <= 450
+        assert functions_called(lambda: lucid.tanh(x).numpy()) <= 40
+        assert functions_called(lambda: infer().numpy()) <= 85
+        assert functions_called(step) <= 480
 
 
 def test_numbers_of_several_threads_stay_apart() -> None:
