@@ -198,7 +198,7 @@ class Lowering(Values):
         """As they stood before the vectors from lo to hi: on, until they have gone round."""
         width, most = self.schedule.width, max(map(len, self.sums.values()), default=1)
         if most > 1:
-            done = (hi - lo + (width - 1)) // width
+            done = self.pieces(hi - lo, width)
             with self.loop(0, done * (most - 1) & (most - 1), 1, "serial"):
                 self.turn_on()
 

@@ -82,38 +82,38 @@ def _part(pair: Node, k: int) -> Node:
 
 def _joined(re: Node, im: Node, sides: Sides) -> Node:
     """Both parts side by side. Where one formula makes the real part of real parts, and the imaginary one of
-    imaginary ones (sums, views, casts), it is one along memory: pairs need not be known. (A number for all
+    imaginary ones (sums, slices, casts), it is one along memory: pairs need not be known. (A number for all
     elements is no formula along memory if it has two parts.)"""
     order = toposort((re,), sides)
-    if not re.type.ndim or not all(map(_apart, order)) or not _alike(re, im, sides):
+    if not re.type.ndim or not all(_apart(n, sides) for n in order) or not _alike(re, im, sides):
         return ops.side_by_side(re, im)
     new = {part: pair for part, (pair, _) in sides.items()}
     for node in order:
         if any(x in new for x in node.inputs):
             with at(node.loc):
-                same = node.inputs if node.op is ops.GATHER else map(_twice, node.inputs)  # indices
-                inputs = [new.get(x, x2) for x, x2 in zip(node.inputs, same, strict=True)]
+                indexed = node.op is ops.GATHER  # by what is the same for both, as it is
+                inputs = [new[x] if x in new else x if indexed else _twice(x) for x in node.inputs]
                 new[node] = node.op(*inputs, **{name: _along(name, v) for name, v in node.attrs.items()})
     return new[re] if re in new else _twice(re)
 
 
 # What attributes say of a last axis of two, which an op leaves as it is.
-_LAST = {"shape": 2, "counts": 2, "starts": 0, "steps": 1, "lo": 0, "hi": 0}
+_LAST = {"shape": 2, "counts": 2, "starts": 0, "steps": 1}
 
 
 def _along(name: str, value: Any) -> Any:
-    if name == "perm":
-        return (*value, len(value))
     return (*value, _LAST[name]) if name in _LAST else value
 
 
-def _apart(node: Node) -> bool:
+def _apart(node: Node, sides: Sides) -> bool:
     """Whether it does the same along one more axis, the last one, and memory runs along that best."""
     if node.op is ops.SUM:
         return bool(node.inputs[0].type.ndim - 1 not in node.attrs["axes"])
     if node.op is ops.SLICE:
         return bool(node.attrs["steps"][-1:] in ((), (1,)))
-    return node.op in (ops.RESHAPE, ops.BROADCAST, ops.GATHER) or node.op.kind in ("leaf", "elementwise")
+    if node.op is ops.GATHER:  # at the same places
+        return not any(n in sides for n in toposort(node.inputs[1:]))
+    return node.op in (ops.RESHAPE, ops.BROADCAST) or node.op.kind in ("leaf", "elementwise")
 
 
 def _twice(node: Node) -> Node:

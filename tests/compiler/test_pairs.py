@@ -79,6 +79,18 @@ def test_what_both_parts_have_alike_is_one_formula_of_pairs() -> None:
         np.testing.assert_array_equal(mine.view(np.complex64)[..., 0], theirs)
 
 
+def test_parts_at_places_of_their_own_stay_apart() -> None:
+    a = z("a", (4,))
+    parts = (
+        ops.GATHER(part, ops.CAST(part, dtype=DTYPES["i64"]), axes=(0,)) for part in (ops.RE(a), ops.IM(a))
+    )
+    graph = Graph("g", (a,), (ops.COMPLEX(*parts),))
+    values = (np.array([2, 0, 1, 3]) + 1j * np.array([1, 3, 0, 2])).astype(np.complex64)
+    (want,) = interpret_graph(graph, [values])
+    (got,) = interpret_graph(pairs(graph), [values.view(np.float32).reshape(4, 2)])
+    np.testing.assert_array_equal(got.view(np.complex64)[..., 0], want)
+
+
 def test_a_graph_without_complex_numbers_is_left_alone() -> None:
     x = ops.INPUT(name="x", dtype=f32, shape=(3,))
     graph = Graph("g", (x,), (ops.NEG(x),))
